@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 
 from rilievo.io.videos.video import VideoReader
-from rilievo.serving.server.decoding.decoder_pool import Decoders, ForeignVideo
+from rilievo.serving.server.decoding.decoder_pool import (
+    Decoders,
+    ForeignVideo,
+    open_foreign_video,
+)
 from support.clips import Clip, numbered, write_clip
 from support.served import check_refused, picture
 from support.served_app import App, served_app
@@ -90,21 +94,21 @@ def test_videos_that_wait_hold_no_decoder(
     opened: list[ForeignVideo] = []
 
     def video(self: Decoders, path: Path) -> ForeignVideo:
-        opened.append(ForeignVideo(self, path))
+        opened.append(open_foreign_video(self, path))
         return opened[-1]
 
     monkeypatch.setattr(Decoders, "open_video", video)
     app.server.model.gate.clear()
     ids = [begin(app, clip).json()["id"] for _ in range(4)]
     follow(app, ids[0], ("working",))
-    assert sum(each._child is not None for each in opened) <= 1
+    assert sum(each._process._child is not None for each in opened) <= 1
     for id in ids:
         app.client.post(f"/app/results/{id}/stop")
     app.server.model.gate.set()
     for id in ids:
         follow(app, id, ("gone",))
     assert len(opened) == 5, "those that were stopped are not opened again"
-    assert all(each._child is None for each in opened)
+    assert all(each._process._child is None for each in opened)
 
 
 @pytest.mark.parametrize(

@@ -328,6 +328,17 @@ def test_frames_of_a_video_are_those_that_a_thread_reads(pool: Decoders, tmp_pat
         there.close()
 
 
+def test_a_video_whose_description_makes_no_sense_leaves_no_process(
+    pool: Decoders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = pool.take_process()
+    monkeypatch.setattr(pool, "take_process", lambda: taken)
+    monkeypatch.setattr(pool, "ask_process", lambda *_: ({"size": (0, 0)}, []))
+    with pytest.raises(ValueError, match="a size of 0x0"):
+        pool.open_video(write_clip(tmp_path / "clip.mp4"))
+    wait_for_the_end_of([taken.pid])
+
+
 def test_a_file_that_is_no_video_is_refused(pool: Decoders, tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"nothing of a video")
     with pytest.raises(InputError, match="not a readable video"):

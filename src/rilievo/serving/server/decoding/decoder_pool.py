@@ -279,7 +279,7 @@ class Decoders:
 
     def open_video(self, path: Path) -> FrameSource:
         """Open a video, in a process of its own if this system can fork."""
-        return ForeignVideo(self, path) if can_fork_and_pass_files() else open_video(path)
+        return open_foreign_video(self, path) if can_fork_and_pass_files() else open_video(path)
 
     def _ask_about_file(
         self, task: str, upload: ImageFile, cpu_seconds: int, deadline: float, **arguments: object
@@ -455,23 +455,64 @@ def _own_depth_from_message(message: Message, metres: np.ndarray | None) -> OwnD
     )
 
 
-class ForeignVideo(FrameSource):
-    """Video that is decoded in a process of its own.
+class _VideoProcess:
+    """Decoding process that reads one video, until it is ended or an error occurs."""
 
-    It has the same attributes and frames as a video that ``open_video`` opens.
+    def __init__(self, decoders: Decoders, child: _DecodingProcess, name: str) -> None:
+        self._decoders = decoders
+        self._child: _DecodingProcess | None = child
+        self._name = name
+        # Two threads may read frames, because one looks for shots ahead of the other.
+        self._lock = threading.Lock()
+
+    def ask(
+        self, task: str, descriptors: Sequence[int] = (), **arguments: object
+    ) -> tuple[Message, list[int]]:
+        """Let the process do a task; return its reply and file descriptors.
+
+        Raises:
+            InputError: If the video cannot be decoded, or the process has ended.
+            Refusal: If there is no reply in time.
+            DecodeDefect: If rilievo has a defect.
+        """
+        if self._child is None:
+            raise _decoder_failure(self._name)
+        message = {
+            "task": task,
+            "name": self._name,
+            "cpu_seconds": _FRAME_CPU_SECONDS,
+            "extra_bytes": _VIDEO_BYTES,
+            **arguments,
+        }
+        try:
+            with self._lock:
+                deadline = time.monotonic() + _FRAME_SECONDS
+                return self._decoders.ask_process(self._child, message, [*descriptors], deadline)
+        except BaseException:
+            # The pool has ended the process or taken it back.
+            self._child = None
+            raise
+
+    def end(self) -> None:
+        """End the process, unless an error has already ended it."""
+        child, self._child = self._child, None
+        if child is not None:
+            self._decoders.end_process(child)
+
+
+class ForeignVideo(FrameSource):
+    """Video that is decoded in a process of its own, as ``open_foreign_video`` opens it.
+
+    It has the same attributes and frames as a video that ``open_video`` opens. Closing it ends the
+    process.
     """
 
     has_alpha = False
 
-    def __init__(self, decoders: Decoders, path: Path) -> None:
-        check_regular(path)
+    def __init__(self, path: Path, process: _VideoProcess, description: Message) -> None:
+        """Read the attributes of ``FrameSource`` from the process's reply to the task "video"."""
         self.path = path
-        self.fault = None
-        self._decoders = decoders
-        self._child: _DecodingProcess | None = decoders.take_process()
-        # Two threads may read frames, because one looks for shots ahead of the other.
-        self._lock = threading.Lock()
-        description = self._open_in_process()
+        self._process = process
         self.size = _checked_height_and_width(description["size"], sys.maxsize)
         self.frame_estimate = description["frame_estimate"]
         self.has_audio = bool(description["has_audio"])
@@ -479,6 +520,7 @@ class ForeignVideo(FrameSource):
         self.rate = Fraction(*description["rate"])
         self.time_base = Fraction(*description["time_base"])
         self.origin = Fraction(*description["origin"])
+        self.fault = None
 
     def __iter__(self) -> Iterator[Frame]:
         iterator_index = self._start_iterator()
@@ -487,24 +529,16 @@ class ForeignVideo(FrameSource):
 
     def close(self) -> None:
         """End the process that reads the video."""
-        child, self._child = self._child, None
-        if child is not None:
-            self._decoders.end_process(child)
-
-    def _open_in_process(self) -> Message:
-        with self.path.open("rb") as file:  # the process may not open files itself
-            description, descriptors = self._ask("video", [file.fileno()])
-        close_files(descriptors)
-        return description
+        self._process.end()
 
     def _start_iterator(self) -> int:
-        reply, descriptors = self._ask("frames")
+        reply, descriptors = self._process.ask("frames")
         close_files(descriptors)
         return reply["number"]
 
     def _next_frame(self, iterator_index: int) -> Frame | None:
         """Next frame of an iterator; None at the end, and then ``fault`` says if it came early."""
-        reply, descriptors = self._ask("next", number=iterator_index)
+        reply, descriptors = self._process.ask("next", number=iterator_index)
         try:
             if "fault" in reply:
                 self.fault = reply["fault"]
@@ -515,24 +549,24 @@ class ForeignVideo(FrameSource):
         photo = Photo(pixels=pixels, name=str(reply["name"]))
         return Frame(photo=photo, index=int(reply["index"]), ticks=int(reply["ticks"]))
 
-    def _ask(
-        self, task: str, descriptors: Sequence[int] = (), **arguments: object
-    ) -> tuple[Message, list[int]]:
-        """Let the process do a task; return its reply and file descriptors."""
-        if self._child is None:
-            raise _decoder_failure(str(self.path))
-        message = {
-            "task": task,
-            "name": str(self.path),
-            "cpu_seconds": _FRAME_CPU_SECONDS,
-            "extra_bytes": _VIDEO_BYTES,
-            **arguments,
-        }
-        try:
-            with self._lock:
-                deadline = time.monotonic() + _FRAME_SECONDS
-                return self._decoders.ask_process(self._child, message, [*descriptors], deadline)
-        except BaseException:
-            # The process was ended, or is back in the pool.
-            self._child = None
-            raise
+
+def open_foreign_video(decoders: Decoders, path: Path) -> ForeignVideo:
+    """Open a video in a process of its own, which the pool starts.
+
+    If that fails, the process does not keep running for it.
+
+    Raises:
+        InputError: If it is no regular file, or cannot be decoded.
+        Refusal: If there is no reply in time.
+        DecodeDefect: If rilievo has a defect.
+    """
+    check_regular(path)
+    process = _VideoProcess(decoders, decoders.take_process(), str(path))
+    try:
+        with path.open("rb") as file:  # the process may not open files itself
+            description, descriptors = process.ask("video", [file.fileno()])
+        close_files(descriptors)
+        return ForeignVideo(path, process, description)
+    except BaseException:
+        process.end()
+        raise
