@@ -6,16 +6,15 @@ OGL (public domain) draws the surface, in a ninth of the size of three.js.
 import base64
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 from PIL import Image
 
 from rilievo.arrays.shapes import UInt8
-from rilievo.geometry.cameras.camera import CameraSource
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.surfaces.lattice import sample_slices
@@ -90,46 +89,40 @@ class Picture:
 
 
 def write(job: WriteJob) -> FileFacts:
-    """Write the page of a prediction.
+    """Write the page of a prediction, with a colour bar and a surface if there is depth.
 
-    It has a surface if there is a camera, and depth that is not affine. Otherwise it says why there
-    is none.
+    If depth cannot be shown as a surface, the page says why.
     """
     prediction = job.prediction
     options = job.options
     depth = prediction.depth_or_none
-    reason_without_surface = _reason_without_surface(prediction)
-    relief = None
-    if depth is not None and reason_without_surface is None:
-        relief = _make_relief(job, depth)
-        if relief is None:
-            reason_without_surface = (
-                "The surface is empty, because no pixel is connected to a neighbour."
-            )
-    surface_facts = None
-    if relief is not None:
-        surface_facts = _surface_facts(relief, options, sky_share(prediction))
-    bar = None if depth is None else colour_bar(depth, options, coloured_sky(prediction))
-    facts = replace(
-        job.describe_file("page with pictures and, if there is depth, the surface"),
-        unit=None if depth is None else job.depth_facts.unit,
-        colour=None if bar is None else bar.colour_facts,
-        surface=surface_facts,
-    )
-    ramp = "none" if bar is None else f"linear-gradient(to right, {', '.join(bar.colours)})"
+    facts = job.describe_file("page with pictures and, if there is depth, the surface")
+    bar = None
+    ramp = "none"
+    surface = _Surface()
+    if depth is not None:
+        bar = colour_bar(depth, options, coloured_sky(prediction))
+        ramp = f"linear-gradient(to right, {', '.join(bar.colours)})"
+        surface = _make_surface(job, depth)
+        facts = replace(
+            facts,
+            unit=job.depth_facts.unit,
+            colour=bar.colour_facts,
+            surface=None if surface.relief is None else surface.relief.facts,
+        )
+
     page = page_pieces(
         "photograph.html",
-        scripts=stage_scripts(has_surface=relief is not None),
+        scripts=stage_scripts(has_surface=surface.relief is not None),
         extra_css=_stage_style(ramp, options.colour_map),
         allow_style_attributes=False,
         about=job.sidecar,
-        facts=surface_facts,
         sources=_CAMERA_SOURCES,
         json=job.sidecar.embedded_json(facts),
         pictures=tuple(pictures_of_prediction(prediction, options)),
         bar=bar,
-        missing=reason_without_surface,
-        **_relief_variables(relief, prediction),
+        relief=surface.relief,
+        missing=surface.missing_reason,
         licence=asset("surface_view/ogl.LICENSE"),
         usdz=_usdz_link(job),
     )
@@ -137,15 +130,48 @@ def write(job: WriteJob) -> FileFacts:
     return facts
 
 
-def _relief_variables(relief: Relief | None, prediction: PredictionRecord) -> Mapping[str, Any]:
-    """Variables of the template about the surface; all are None if there is no surface."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PageRelief:
+    """Surface as the page stores it.
+
+    Attributes:
+        form: JSON of the form, by which the scripts decode the data.
+        data: Data of the points and triangles, in Base64.
+        terms: JSON of the terms by which the scripts measure.
+        facts: Description for the sidecar.
+    """
+
+    form: str
+    data: str
+    terms: str
+    facts: SurfaceFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Surface:
+    """Surface of a page, or the reason why its depth has none; neither if there is no depth."""
+
+    relief: _PageRelief | None = None
+    missing_reason: str | None = None
+
+
+def _make_surface(job: WriteJob, depth: DepthMap) -> _Surface:
+    """Make the surface of the page, or say why there is none."""
+    prediction = job.prediction
+    reason = _reason_without_surface(depth, prediction.camera)
+    if reason is not None:
+        return _Surface(missing_reason=reason)
+    relief = _make_relief(job, depth)
     if relief is None:
-        return {"form": None, "data_of": None, "terms": None}
-    return {
-        "form": to_json(relief.form),
-        "data_of": base64.b64encode(relief.data).decode("ascii"),
-        "terms": to_json(page_terms(prediction)),
-    }
+        reason = "The surface is empty, because no pixel is connected to a neighbour."
+        return _Surface(missing_reason=reason)
+    page_relief = _PageRelief(
+        form=to_json(relief.form),
+        data=base64.b64encode(relief.data).decode("ascii"),
+        terms=to_json(page_terms(prediction)),
+        facts=_surface_facts(relief, job.options, sky_share(prediction)),
+    )
+    return _Surface(relief=page_relief)
 
 
 def _usdz_link(job: WriteJob) -> str | None:
@@ -203,12 +229,8 @@ def _surface_facts(
     )
 
 
-def _reason_without_surface(prediction: PredictionRecord) -> str | None:
-    """Say why depth cannot be shown as a surface; None if it can, or if there is no depth."""
-    depth = prediction.depth_or_none
-    camera = prediction.camera
-    if depth is None:
-        return None
+def _reason_without_surface(depth: DepthMap, camera: Camera | None) -> str | None:
+    """Say why depth cannot be shown as a surface; None if it can."""
     if not depth.is_depth:
         return (
             "There is no surface, because the scale and shift of the depth are not known. Two "
