@@ -54,7 +54,7 @@ def check_focal_lengths_agree(
         angle_name = parse_angle_name(normalized_name)
         direction = angle_name.direction
         # NeRF's programs compute the angle as that of a pinhole, even if there is distortion.
-        if direction is None or (has_distortion and not angle_name.is_in_radians):
+        if direction is None or (has_distortion and not angle_name.is_of_nerf):
             continue
         focal = fy if direction is Direction.VERTICAL else fx
         # focal / side = 1 / (2 tan(fov / 2))
@@ -80,7 +80,7 @@ def _sides_along(direction: Direction, size: tuple[float, float]) -> list[float]
             return [height]
         case Direction.DIAGONAL:
             return [diagonal]
-        case Direction.UNKNOWN:
+        case Direction.NOT_STATED:
             return [width, height, diagonal]
 
 

@@ -214,7 +214,7 @@ def _find_direction(
 
     Return None if the name is not that of a field of view.
     """
-    if name.direction is not Direction.UNKNOWN:
+    if name.direction is not Direction.NOT_STATED:
         return name.direction
     stated_axis = next(
         (str(entries[entry]).lower() for entry in _DIRECTION_ENTRIES if entry in entries), ""
@@ -230,7 +230,7 @@ def _find_direction(
     if _is_three_js(entries):
         return Direction.VERTICAL
     is_square = sides is not None and sides[0] == sides[1]
-    return Direction.HORIZONTAL if is_square else Direction.UNKNOWN
+    return Direction.HORIZONTAL if is_square else Direction.NOT_STATED
 
 
 def _apply_three_js_zoom(

@@ -14,19 +14,19 @@ from rilievo.errors import InputError
 from rilievo.io.cameras.values import normalize_name
 from rilievo.io.files.names import printable
 
-_HORIZONTAL = (
+_HORIZONTAL_ANGLES = (
     *("hfov", "fovh", "fovx", "xfov", "horizontalfov", "fovhorizontal", "horizontalfieldofview"),
     *("anglex", "cameraanglex", "hfieldofview"),
 )
-_VERTICAL = (
+_VERTICAL_ANGLES = (
     *("vfov", "fovv", "fovy", "yfov", "verticalfov", "fovvertical", "verticalfieldofview"),
     *("angley", "cameraangley", "vfieldofview"),
 )
-_DIAGONAL = ("dfov", "fovd", "diagonalfov", "fovdiagonal", "diagonalfieldofview")
-_UNDIRECTED = ("fov", "fieldofview", "camerafov", "viewangle", "cameraviewangle")
-"""Names of angles that do not state their direction."""
-_IN_RADIANS = ("anglex", "angley", "cameraanglex", "cameraangley")
-"""Names of angles that are always radians, as in Blender and NeRF's programs."""
+_DIAGONAL_ANGLES = ("dfov", "fovd", "diagonalfov", "fovdiagonal", "diagonalfieldofview")
+_UNDIRECTED_ANGLES = ("fov", "fieldofview", "camerafov", "viewangle", "cameraviewangle")
+"""Names of fields of view that do not state their direction."""
+_NERF_ANGLES = ("anglex", "angley", "cameraanglex", "cameraangley")
+"""Names of Blender and of NeRF's programs, whose angles are always radians."""
 _SENSOR_ANGLES = ("angle", "cameraangle", "lensangle")
 """Names of Blender's field of view along the sensor; in other files they may be any angle."""
 
@@ -63,31 +63,45 @@ class Direction(Enum):
     HORIZONTAL = "horizontal"
     VERTICAL = "vertical"
     DIAGONAL = "diagonal"
-    UNKNOWN = "unknown"
+    NOT_STATED = "not stated"
+
+
+_DIRECTIONS: Mapping[str, Direction] = {
+    **dict.fromkeys(_HORIZONTAL_ANGLES, Direction.HORIZONTAL),
+    **dict.fromkeys(_VERTICAL_ANGLES, Direction.VERTICAL),
+    **dict.fromkeys(_DIAGONAL_ANGLES, Direction.DIAGONAL),
+    **dict.fromkeys(_UNDIRECTED_ANGLES, Direction.NOT_STATED),
+}
+"""Direction of each name of a field of view."""
+
+
+class AngleUnit(Enum):
+    """Unit of an angle."""
+
+    DEGREES = "degrees"
+    RADIANS = "radians"
 
 
 @dataclass(frozen=True, slots=True)
 class AngleName:
-    """Name of an entry that may be an angle, split from the unit at its end (empty if none)."""
+    """Name of an entry that may be an angle, split from the unit at its end.
+
+    Attributes:
+        stated_unit: Unit that the name states or implies; None if it does neither.
+    """
 
     name_without_unit: str
-    unit: str
+    stated_unit: AngleUnit | None
 
     @property
     def direction(self) -> Direction | None:
-        """Direction that the name states; None if it is not the name of a field of view."""
-        if self.name_without_unit in _HORIZONTAL:
-            return Direction.HORIZONTAL
-        if self.name_without_unit in _VERTICAL:
-            return Direction.VERTICAL
-        if self.name_without_unit in _DIAGONAL:
-            return Direction.DIAGONAL
-        return Direction.UNKNOWN if self.name_without_unit in _UNDIRECTED else None
+        """Direction of the field of view; None if it is not the name of a field of view."""
+        return _DIRECTIONS.get(self.name_without_unit)
 
     @property
-    def is_in_radians(self) -> bool:
-        """Whether it is a name of Blender or NeRF, whose angles are radians."""
-        return self.name_without_unit in _IN_RADIANS
+    def is_of_nerf(self) -> bool:
+        """Whether it is a name of Blender or of NeRF's programs."""
+        return self.name_without_unit in _NERF_ANGLES
 
     @property
     def is_angle_of_sensor(self) -> bool:
@@ -95,16 +109,13 @@ class AngleName:
         return self.name_without_unit in _SENSOR_ANGLES
 
     def to_radians(self, number: NamedNumber, location: str) -> float:
-        """Convert a number to radians, by the unit in the name or else by its size.
+        """Convert a number to radians, by the unit of the name or else by a guess.
 
         Raises:
             InputError: If no picture has this field of view.
         """
-        is_radians = self.unit.startswith("rad") or self.is_in_radians
-        if not is_radians and not self.unit.startswith("deg"):
-            # A field of view is hardly as small as 3 degrees, and never as large as pi radians.
-            is_radians = number.value < math.pi
-        angle = number.value if is_radians else math.radians(number.value)
+        unit = self.stated_unit or _guess_angle_unit(number.value)
+        angle = number.value if unit is AngleUnit.RADIANS else math.radians(number.value)
         if not _MIN_ANGLE < angle < math.pi:
             raise InputError(
                 f"'{printable(number.name[:40])}' is {number.value:g}; expected an angle between "
@@ -114,11 +125,26 @@ class AngleName:
         return angle
 
 
-def parse_angle_name(simplified: str) -> AngleName:
+def _guess_angle_unit(angle: float) -> AngleUnit:
+    """Guess the unit of a field of view by its size.
+
+    It is hardly as small as 3 degrees, and never as large as pi radians.
+    """
+    return AngleUnit.RADIANS if angle < math.pi else AngleUnit.DEGREES
+
+
+def parse_angle_name(normalized_name: str) -> AngleName:
     """Split the normalized name of an entry into the name of an angle and its unit."""
-    match = re.fullmatch(r"(.*?)(degrees|degree|degs|deg|radians|radian|rads|rad)?", simplified)
+    match = re.fullmatch(
+        r"(?P<name>.*?)"
+        r"(?:(?P<degrees>degrees|degree|degs|deg)|(?P<radians>radians|radian|rads|rad))?",
+        normalized_name,
+    )
     assert match is not None, "any text matches"
-    return AngleName(match[1], match[2] or "")
+    name = match["name"]
+    if match["radians"] or name in _NERF_ANGLES:
+        return AngleName(name, AngleUnit.RADIANS)
+    return AngleName(name, AngleUnit.DEGREES if match["degrees"] else None)
 
 
 def named_numbers(entries: Mapping[str, Any]) -> dict[str, NamedNumber]:
