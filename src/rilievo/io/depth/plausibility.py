@@ -134,23 +134,31 @@ def _negative_numbers_warning(
 
 
 def inverse_depth_warnings(
-    raw_values: StoredMap, values: Float64[np.ndarray, "h w"], valid: Mask
+    raw_values: StoredMap, depth: Float64[np.ndarray, "h w"], valid: Mask
 ) -> tuple[str, ...]:
     """Warn about a map that is taken for depth, if it may be inverse, normalized or a z-buffer.
 
-    ``values`` are the depth that ``raw_values`` are taken for, possibly resized to the photograph.
+    Args:
+        raw_values: Values of the file.
+        depth: Depth for which they are taken, perhaps at the size of the photograph.
+        valid: Mask of ``depth``.
     """
-    has_depth = np.isfinite(raw_values) & (raw_values > 0)
-    if valid.shape == raw_values.shape:
-        has_depth &= valid
-    # Surfaces look straight in depth that wraps around, because it bends too little there.
-    wraps_around = find_wrap(raw_values, has_depth) is not None
-    z_buffer = None if wraps_around else z_buffer_warning(raw_values)
+    has_raw_value = np.isfinite(raw_values) & (raw_values > 0)
+    if depth.shape == raw_values.shape:
+        has_raw_value &= valid
+    normalized = normalized_map_warning(raw_values)
+    warnings = [] if normalized is None else [normalized]
+    if find_wrap(raw_values, has_raw_value) is not None:
+        # The other checks look at the shape of surfaces, which mislead here: depth that wraps
+        # around bends so little that its surfaces look straight.
+        return tuple(warnings)
+
+    z_buffer = z_buffer_warning(raw_values)
     if z_buffer is not None:
-        return (z_buffer,)
-    is_straight = not wraps_around and has_straight_surfaces(values, valid)
-    surfaces = SURFACES_ARE_STRAIGHT if is_straight else None
-    return tuple(filter(None, [normalized_map_warning(raw_values), surfaces]))
+        return (z_buffer,)  # It explains values that look normalized, too.
+    if has_straight_surfaces(depth, valid):
+        warnings.append(SURFACES_ARE_STRAIGHT)
+    return tuple(warnings)
 
 
 def straight_surface_warning(values: Float64[np.ndarray, "h w"], valid: Mask) -> str | None:
