@@ -370,18 +370,26 @@ def _drawing_sign(kind: DepthKind, quantity: DrawnQuantity) -> int:
 
 
 def _colour_levels(values: Field, limits: ColourRange) -> UInt8[np.ndarray, "h w"]:
-    """Row of the colour table for each value, 0 to 255.
-
-    If both limits are equal but for rounding, values within them get ``_CONSTANT_LEVEL``.
-    """
+    """Row of the colour table for each value, 0 to 255."""
     value_range = limits.high - limits.low
     largest = max(abs(limits.low), abs(limits.high), _MIN_DEPTH)
     if value_range <= _MAX_CONSTANT_SPAN * largest:
-        levels = np.full(values.shape, _CONSTANT_LEVEL, np.uint8)
-        levels[values < np.float32(limits.low - value_range)] = 0
-        levels[values > np.float32(limits.high + value_range)] = 255
-        return levels
+        return _levels_of_constant(values, limits)
+    # Huge values become infinite, and then get the last row.
     with np.errstate(over="ignore"):
         levels = values - np.float32(limits.low)
         levels *= np.float32(256 / value_range)
     return np.clip(levels, 0, 255, out=levels).astype(np.uint8)
+
+
+def _levels_of_constant(values: Field, limits: ColourRange) -> UInt8[np.ndarray, "h w"]:
+    """Row of the colour table for each value, if both limits are equal but for rounding.
+
+    The limits are percentiles, so values of the constant lie outside of them, too. All that are
+    less than the range of the limits away are such values.
+    """
+    value_range = limits.high - limits.low
+    levels = np.full(values.shape, _CONSTANT_LEVEL, np.uint8)
+    levels[values < np.float32(limits.low - value_range)] = 0
+    levels[values > np.float32(limits.high + value_range)] = 255
+    return levels
