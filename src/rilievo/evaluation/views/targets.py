@@ -45,6 +45,7 @@ def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> ViewI
         OptionError: If there is nothing to show, or targets and options do not go together.
         InputError: If something cannot be read, or evaluations are of different images.
     """
+    # For the rest of the process: benchmarks, datasets and fits of an evaluation may be code.
     trust(options.trust_code)
     sorted_targets = _sort_targets(targets, options)
     _check_combination(sorted_targets, options)
@@ -52,33 +53,37 @@ def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> ViewI
     for run in runs[1:]:
         _check_same_images(runs[0], run)
 
-    if runs:
-        items = _view_of_runs(runs)
-    elif sorted_targets.datasets:
-        items = _view_of_dataset(sorted_targets.datasets[0], options)
-    elif sorted_targets.folders:
-        items = _view_of_folders(sorted_targets.folders, options)
-    else:
-        raise OptionError(
-            problem=Text(
-                "there is nothing to show: give a dataset (with ",
-                OptionName("root"),
-                "), or folders that 'rilievo predict' or 'rilievo evaluate' wrote",
-            )
-        )
-
+    items = _images_to_show(runs, sorted_targets, options)
     columns = [run.column for run in runs]
-    label_suffixes: list[Sequence[str]] = [
-        (f"on {run.evaluation.benchmark}", f"({printable(run.folder.name)})") for run in runs
-    ]
     for folder in sorted_targets.folders:
         columns.append(_column_from_folder(folder, items.ids, options))
-        label_suffixes.append((f"({printable(folder.resolve().name)})",))
-    return replace(
-        items,
-        ids=items.ids[: options.limit],
-        columns=make_names_unique(columns, label_suffixes),
-        absent=items.absent if options.limit is None else {},
+    items = replace(items, columns=make_names_unique(columns))
+    if options.limit is None:
+        return items
+    # Who asks for the first images only does not miss any.
+    return replace(items, ids=items.ids[: options.limit], absent={})
+
+
+def _images_to_show(
+    runs: Sequence[EvaluatedRun], targets: _SortedTargets, options: SourceOptions
+) -> ViewItems:
+    """View without columns, of the images of the evaluations, of the dataset or of the folders.
+
+    Raises:
+        OptionError: If there is nothing to show.
+    """
+    if runs:
+        return _view_of_runs(runs)
+    if targets.datasets:
+        return _view_of_dataset(targets.datasets[0], options)
+    if targets.folders:
+        return _view_of_folders(targets.folders, options)
+    raise OptionError(
+        problem=Text(
+            "there is nothing to show: give a dataset (with ",
+            OptionName("root"),
+            "), or folders that 'rilievo predict' or 'rilievo evaluate' wrote",
+        )
     )
 
 
@@ -218,6 +223,7 @@ def _column_from_folder(folder: Path, ids: Sequence[str], options: SourceOptions
         description = "normals"
     return ModelColumn(
         label=column_label(predictions.made_by.model, folder),
+        label_suffixes=(f"({printable(folder.resolve().name)})",),
         field=column_field(folder),
         made_by=predictions.made_by,
         kind=kind,

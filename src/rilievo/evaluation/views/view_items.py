@@ -195,6 +195,8 @@ class ModelColumn:
 
     Attributes:
         label: Name to show.
+        label_suffixes: Added to the label, one after the other, as long as other models have the
+            same one (see ``make_names_unique``).
         field: Name of its field in FiftyOne.
         kind: Kind of its depth; None if it has no depth.
         description: What it predicts, and how that was aligned.
@@ -206,6 +208,7 @@ class ModelColumn:
     """
 
     label: str
+    label_suffixes: tuple[str, ...] = ()
     field: str
     made_by: MadeBy
     kind: DepthKind | None
@@ -287,7 +290,8 @@ class ViewItems:
     Attributes:
         name: Name of the data, for titles.
         columns: Models, side by side; none as long as only the images are known.
-        absent: Images that are missing on disk, with the reasons.
+        absent: Images that the user would expect in the view but that cannot be shown, because
+            their files are missing, with the reasons.
     """
 
     name: str
@@ -396,21 +400,19 @@ def column_field(folder: Path) -> str:
     return name
 
 
-def make_names_unique(
-    columns: Sequence[ModelColumn], label_suffixes: Sequence[Sequence[str]]
-) -> tuple[ModelColumn, ...]:
+def make_names_unique(columns: Sequence[ModelColumn]) -> tuple[ModelColumn, ...]:
     """Make the labels and fields of the columns unique.
 
-    The ``label_suffixes`` of a model are added to a repeated label, one after the other, until the
-    labels differ. Names that are still repeated get a number.
+    The first suffix is added to all labels that are repeated, then the second one to those that
+    still are, and so on. Names that are repeated in the end get a number.
     """
     labels = [column.label for column in columns]
-    for level in range(max(map(len, label_suffixes), default=0)):
+    max_suffixes = max((len(column.label_suffixes) for column in columns), default=0)
+    for level in range(max_suffixes):
         repeated = {label for label in labels if labels.count(label) > 1}
-        for index, label in enumerate(labels):
-            suffixes = label_suffixes[index]
-            if label in repeated and level < len(suffixes):
-                labels[index] = f"{label} {suffixes[level]}"
+        for index, column in enumerate(columns):
+            if labels[index] in repeated and level < len(column.label_suffixes):
+                labels[index] += f" {column.label_suffixes[level]}"
     unique_labels = _number_repeated(labels)
     fields = _number_repeated([column.field for column in columns])
     return tuple(
