@@ -16,8 +16,9 @@ from rilievo.evaluation.tables.comparison_tables import (
     differences_table,
     values_table,
 )
-from rilievo.evaluation.tables.report_charts import scatter_against_reference, standing_chart
+from rilievo.evaluation.tables.report_charts import means_chart, scatter_against_reference
 from rilievo.evaluation.tables.wording import headline, number, quantity
+from rilievo.pages.charts import Chart
 from rilievo.pages.document import write_page
 from rilievo.pages.pictures import ImageEntry
 from rilievo.pages.tables import Table, make_heads
@@ -47,31 +48,45 @@ def write_comparison_page(
     [group] = comparison.groups
     leading = group.leading
     disputed_images = disagreements(group, leading)
-    column_by_metric = {column.metric: column for column in group.columns}
-    headline_columns = tuple(column_by_metric[name] for name in headline([*column_by_metric]))
-    charts = [
-        scatter_against_reference(leading, row.name)
-        for row in group.runs
-        if leading.ids and row.name != leading.reference
-    ]
+    shown_images: list[ImageEntry] = []
+    if pictures:
+        shown_images = list(_image_entries(group, leading, disputed_images, pictures))
     write_page(
         path,
         "comparison.html",
         words=wording,
         group=group,
         leading=leading,
-        result=values_table(replace(group, rows=group.runs, columns=headline_columns)),
+        alignments=alignment_texts(group),
+        result=values_table(_headline_group(group)),
         values=values_table(group, on_page=True),
         differences=differences_table(group),
         disagreements=_disagreement_table(group, disputed_images),
-        alignments=alignment_texts(group),
-        standing=standing_chart(group, leading),
-        pairs=charts,
-        items=list(_disputed_items(group, leading, disputed_images, pictures)) if pictures else [],
+        means_chart=means_chart(group, leading),
+        image_charts=_charts_against_reference(group, leading),
+        items=shown_images,
     )
 
 
-def _disputed_items(
+def _headline_group(group: ColumnGroup) -> ColumnGroup:
+    """The runs alone, without published results, in the few metrics that a reader sees first."""
+    column_by_metric = {column.metric: column for column in group.columns}
+    columns = tuple(column_by_metric[name] for name in headline([*column_by_metric]))
+    return replace(group, rows=group.runs, columns=columns)
+
+
+def _charts_against_reference(group: ColumnGroup, column: Column) -> list[Chart]:
+    """Charts of one metric, image by image: each run against the reference."""
+    if not column.ids:
+        return []
+    return [
+        scatter_against_reference(column, run.name)
+        for run in group.runs
+        if run.name != column.reference
+    ]
+
+
+def _image_entries(
     group: ColumnGroup,
     column: Column,
     disputed_images: tuple[Disagreement, ...],
@@ -81,20 +96,21 @@ def _disputed_items(
 
     If there is one run, which cannot disagree, the first images follow the median.
     """
-    names = [row.name for row in group.runs if row.name in pictures]
     if not column.ids:
         return
-    values = np.array([column.values[name] for name in names])
-    typical_errors = np.median(values, axis=1).tolist() if column.metric == "abs_rel" else []
+    run_pictures = {row.name: pictures[row.name] for row in group.runs if row.name in pictures}
+    values = np.array([column.values[name] for name in run_pictures])  # a row for each run
     means = values.mean(axis=0)
-    worst_last = np.argsort(badness(means, column.better), kind="stable")
-    median = int(worst_last[means.size // 2])
+    typical_errors = np.median(values, axis=1).tolist() if column.metric == "abs_rel" else []
+
+    best_first = np.argsort(badness(means, column.better), kind="stable")
+    median = int(best_first[means.size // 2])
     candidates = [column.ids.index(image.id) for image in disputed_images]
     if not candidates:
         candidates = list(range(len(column.ids)))
-    other_indices = [index for index in candidates if index != median][: MAX_IMAGES - 1]
+    following = [index for index in candidates if index != median][: MAX_IMAGES - 1]
 
-    for index in (median, *other_indices):
+    for index in (median, *following):
         if index == median:
             label, shown_value = "median", means[index]
         elif disputed_images:
@@ -103,7 +119,6 @@ def _disputed_items(
             label, shown_value = column.label, means[index]
         panels, fault = (), None
         try:
-            run_pictures = {name: pictures[name] for name in names}
             panels = image_panels(column.ids[index], run_pictures, typical_errors)
         except RilievoError as error:
             fault = str(error)
@@ -113,7 +128,7 @@ def _disputed_items(
             value=quantity(float(shown_value), column.unit),
             numbers=tuple(
                 (name, quantity(value, column.unit))
-                for name, value in zip(names, values[:, index].tolist(), strict=True)
+                for name, value in zip(run_pictures, values[:, index].tolist(), strict=True)
             ),
             panels=panels,
             fault=fault,

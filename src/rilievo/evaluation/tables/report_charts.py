@@ -204,8 +204,8 @@ def reliability_chart(bins: tuple[Reliability, ...]) -> Chart:
     )
 
 
-def standing_chart(group: ColumnGroup, column: Column) -> Chart:
-    """Value of every row in one metric, with its interval; published results are hollow."""
+def means_chart(group: ColumnGroup, column: Column) -> Chart:
+    """Mean of every row in one metric, with its interval; published results are hollow."""
     cells = [(row, row.cells.get(column.metric)) for row in group.rows]
     marks = [
         IntervalPoint(
