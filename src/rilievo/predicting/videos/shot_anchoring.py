@@ -1,7 +1,12 @@
 """Anchor the affine depth of a video, by fitting each shot to a reference depth.
 
-All frames of a shot share one scale and shift (an ``Anchoring``). ``ShotFitter`` fits the shots of
-a video once all frames are known, and ``StreamFitter`` those of a stream while frames arrive.
+Affine depth has an unknown scale and shift. The reference depth, which the embedded model predicts
+for the same frame, has no unknown shift, so a fit to it yields a surface. All frames of a shot
+share one scale and shift (an ``Anchoring``). ``ShotFitter`` fits the shots of a video once all
+frames are known, and ``StreamFitter`` those of a stream while frames arrive.
+
+Where ``is_listed`` says that rilievo lists the model, its kind of depth is certain, and a weaker
+correlation with the reference suffices.
 """
 
 import math
@@ -36,7 +41,7 @@ _MAX_FRAME_PIXELS = 512
 """Maximum number of sampled pixels of a frame."""
 
 ReferenceFunction = Callable[[Photo], DepthMap]
-"""Function that computes the reference depth of a frame."""
+"""Function that predicts the reference depth of a frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,7 @@ def _corrected_values(pair: _FramePair, corrections: Sequence[Correction]) -> Va
 def _fit_or_refuse(
     values: Values, reference: Values, *, is_inverse: bool, is_listed: bool
 ) -> Anchoring:
-    """Fit affine values to reference depth; if that fails, the result states the reason."""
+    """Fit affine values to reference depth; if that fails, ``refused`` of the result says why."""
     try:
         fit = anchor_values(values, reference, is_inverse=is_inverse)
         return anchoring_from_fit(fit, is_listed=is_listed)
@@ -83,10 +88,16 @@ class _ShotFrames:
     """A few frames that are sampled evenly over a shot, whose length is not known beforehand.
 
     Whenever there are too many, every second one is dropped and the stride is doubled.
+
+    Attributes:
+        first_frame: First frame of the shot.
+        last_frame: Last frame of the shot that was seen so far, sampled or not.
+        pairs: Sampled frames.
     """
 
     def __init__(self, first_frame: int) -> None:
         self.first_frame = first_frame
+        self.last_frame = first_frame
         self.pairs: list[_FramePair] = []
         self._stride = 1
 
@@ -106,10 +117,9 @@ class ShotFitter:
     """Fitter of the shots of a video to reference depth, by a few sampled frames of each shot."""
 
     def __init__(self, reference: ReferenceFunction, kind: DepthKind, *, is_listed: bool) -> None:
-        """Collect frames of affine depth.
+        """Prepare to collect frames of affine depth of one kind.
 
-        ``reference`` computes the reference depth of a frame. ``is_listed`` says that rilievo lists
-        the model, so that weaker agreement is accepted.
+        ``reference`` is called for the few frames that are sampled.
         """
         self._reference = reference
         self._is_inverse = kind is DepthKind.AFFINE_INVERSE
@@ -117,29 +127,26 @@ class ShotFitter:
         self._shots: list[_ShotFrames] = []
 
     def add_frame(self, frame: int, first_frame: int, depth: DepthMap, photo: Photo) -> None:
-        """Add the next frame, of the shot that begins with frame ``first_frame``."""
+        """Add the next frame, of the shot that begins with frame ``first_frame``.
+
+        Every frame of the video is added, in order.
+        """
         if not self._shots or self._shots[-1].first_frame != first_frame:
             self._shots.append(_ShotFrames(first_frame))
         shot = self._shots[-1]
+        shot.last_frame = frame
         if shot.is_sampled(frame):
             shot.add(_frame_pair(frame, depth, self._reference(photo)))
 
     def fit_shots(self, corrections: Sequence[Correction]) -> tuple[Anchoring, ...]:
-        """Fit each shot by its sampled frames, after their scales and shifts are corrected.
+        """Fit each shot by its sampled frames, with ``corrections`` of all frames of the video.
 
         Raises:
             InputError: If a shot cannot be fitted.
         """
-        ends = [*(shot.first_frame for shot in self._shots[1:]), len(corrections)]
-        return tuple(
-            self._fit_shot(shot, end, corrections)
-            for shot, end in zip(self._shots, ends, strict=True)
-        )
+        return tuple(self._fit_shot(shot, corrections) for shot in self._shots)
 
-    def _fit_shot(
-        self, shot: _ShotFrames, end: int, corrections: Sequence[Correction]
-    ) -> Anchoring:
-        """Fit the shot that ends before frame ``end``."""
+    def _fit_shot(self, shot: _ShotFrames, corrections: Sequence[Correction]) -> Anchoring:
         anchoring = _fit_or_refuse(
             np.concatenate([_corrected_values(pair, corrections) for pair in shot.pairs]),
             _concatenate_as_float64([pair.reference for pair in shot.pairs]),
@@ -148,7 +155,7 @@ class ShotFitter:
         )
         if anchoring.refused is not None:
             raise InputError(
-                problem=Text(f"frames {shot.first_frame} to {end - 1}: ", anchoring.refused)
+                problem=Text(f"frames {shot.first_frame} to {shot.last_frame}: ", anchoring.refused)
             )
         return anchoring
 
@@ -174,7 +181,7 @@ class _OpenShot:
         *,
         is_listed: bool,
     ) -> Anchoring:
-        """Fit the shot up to a frame; if that fails, the result states the reason."""
+        """Fit the shot up to a frame; if that fails, ``refused`` of the result says why."""
         try:
             pairs = self._sample_pairs(frame, depth, photo, reference)
         except CalibrationError as error:
