@@ -450,10 +450,10 @@ def metre_notes(kind: DepthKind | None, names: Sequence[str]) -> tuple[str, ...]
     """Note on formats whose unit is the metre, if depth of this kind is not metric."""
     if kind in (None, DepthKind.METRIC):
         return ()
-    metre_formats = " and ".join(name for name in names if OUTPUTS[name].is_in_metres)
+    metre_formats = [name for name in names if OUTPUTS[name].is_in_metres]
     if not metre_formats:
         return ()
     return (
-        f"viewers read the numbers in {metre_formats} as metres, but this depth is known "
-        "only up to scale, so sizes in them are meaningless",
+        f"viewers read the numbers in {', '.join(metre_formats)} as metres, but this depth is "
+        "known only up to scale, so sizes in them are meaningless",
     )
