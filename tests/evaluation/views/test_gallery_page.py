@@ -54,6 +54,20 @@ def test_a_page_holds_every_image_with_truth_and_models(runs: list[Path], tmp_pa
     assert all(each["alt"] for each in page.all("img"))
 
 
+def test_predictions_of_another_size_are_shown_beside_the_truth(tmp_path: Path) -> None:
+    root, folder = tmp_path / "toy", tmp_path / "half"
+    write_toy(root, NAMES)
+    for name in NAMES:
+        save(prediction(), folder / name, ["npz"])  # of 24 x 32 pixels, and the truth of 48 x 64
+    source = SourceOptions(root=root)
+    reported = write_gallery([LOADER, folder], tmp_path / "page.html", source, show=False)
+    page = Reader(reported.page.read_text("utf-8"))
+    titles = [figure["data-title"] for figure in page.all("figure")]
+    assert not reported.failed
+    assert not reported.faults
+    assert sum("error" in str(title) for title in titles) == 3
+
+
 @pytest.mark.slow
 def test_a_model_up_to_scale_stays_one_after_alignment(tmp_path: Path) -> None:
     run = write_run(tmp_path, "relative", kind="up_to_scale")

@@ -46,6 +46,7 @@ class PlacedPrediction:
 
 
 _NAMES = PlacementNames(map="the prediction", picture="the truth")
+_PHOTO_NAMES = PlacementNames(map="the prediction", picture="the photograph")
 
 
 def is_placement_note(note: str) -> bool:
@@ -103,6 +104,39 @@ def place_prediction(
         prediction=_paste_into_view(benchmark, prediction, placement.crop, view_size),
         truth=view_truth,
         notes=placement.notes,
+    )
+
+
+def place_in_photo(prediction: PredictionRecord, photo_size: Size) -> PredictionRecord:
+    """Bring a prediction to the size of its photograph, to be shown beside it.
+
+    Its maps are resized linearly, and put where the part lies that they show.
+
+    Raises:
+        InputError: If it cannot be told which part a prediction shows (``io.depth.placement``).
+    """
+    size = _prediction_size(prediction)
+    if size is None or size == photo_size:
+        return prediction
+    stated_crop = prediction.crop if isinstance(prediction, StoredPrediction) else None
+    crop = place_map(size, photo_size, stated_crop, _PHOTO_NAMES).crop
+
+    def placed(output: Any) -> Any:
+        if output is None:
+            return None
+        resized = _resize_output(output, crop.shape, Interpolation.BILINEAR)
+        return _paste_output(resized, crop, photo_size)
+
+    sky = prediction.sky
+    if sky is not None:
+        sky = placed(sky.astype(np.float32)) > 0.5
+    return StoredPrediction(
+        depth_or_none=placed(prediction.depth_or_none),
+        normals=placed(prediction.normals),
+        confidence=placed(prediction.confidence),
+        sky=sky,
+        notes=prediction.notes,
+        made_by=prediction.made_by,
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.arrays.shapes import Pixels, Values
+from rilievo.arrays.shapes import Pixels, Size, Values
 from rilievo.data.datasets.dataset import Dataset
 from rilievo.errors import InputError, RilievoError
 from rilievo.errors.messages import count_text, note_of
@@ -18,6 +18,7 @@ from rilievo.evaluation.benchmarks.benchmark import InputCrop
 from rilievo.evaluation.metrics.metric import AnyValues
 from rilievo.evaluation.predictions.rilievo_results import RilievoResults
 from rilievo.evaluation.records import Score, Summary
+from rilievo.evaluation.scoring.placing import place_in_photo
 from rilievo.evaluation.scoring.regions import crop_for_model, cut_truth
 from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.geometry.cameras.camera import Camera
@@ -307,7 +308,7 @@ class ViewItems:
             InputError: If the photograph or the ground truth is broken.
         """
         photo, truth = self.images.photo(image_id), self.images.truth(image_id)
-        results = tuple(_read_result(column, image_id) for column in self.columns)
+        results = tuple(_read_result(column, image_id, photo.shape[:2]) for column in self.columns)
         camera = None if truth is None else truth.camera
         for result in results:
             if camera is None and result.prediction is not None:
@@ -325,14 +326,17 @@ class ViewItems:
             raise InputError(f"{beginning}: {failed[0]}")
 
 
-def _read_result(column: ModelColumn, image_id: str) -> ModelResult:
-    """Read a model's prediction of an image; an error becomes a fault of the result."""
+def _read_result(column: ModelColumn, image_id: str, photo_size: Size) -> ModelResult:
+    """Read a model's prediction of an image, at the size of the photograph.
+
+    An error becomes a fault of the result.
+    """
     if image_id not in column.ids:
         return ModelResult(column=column, prediction=None)
     prediction, fault = None, None
     try:
         try:
-            prediction = column.predictions.read(image_id)
+            prediction = place_in_photo(column.predictions.read(image_id), photo_size)
         except NoArraysError as error:
             # There may be pictures, which are shown instead.
             fault = note_of(error)
