@@ -31,9 +31,11 @@ WITH_TEXTURES = "docs/synthetic.md"
 WITH_SERVER = "docs/serve.md"
 # It trains for minutes, on more photographs: tests/training/tuning/test_fine_tune.py trains.
 WITH_TRAINING = "docs/reference/fine-tuning.md"
+# It needs NAVI: tests/training/correspondence/test_correspondence.py has files of that layout.
+WITH_NAVI = "docs/probes.md:2"
 # Their programs build on one another: tests/test_tutorials.py follows each page in its order.
 TUTORIALS = "docs/tutorials/"
-ELSEWHERE = (WITH_TEXTURES, WITH_SERVER, WITH_TRAINING, TUTORIALS)
+ELSEWHERE = (WITH_TEXTURES, WITH_SERVER, WITH_TRAINING, WITH_NAVI, TUTORIALS)
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +44,18 @@ def shown_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shown")
     photo, _, disparity = skimage.data.stereo_motorcycle()
     small = Image.fromarray(photo).resize((370, 250))
-    for name in ("photo.jpg", "room.jpg", "one.jpg", "two.jpg", "photos/a.jpg"):
+    for name in ("photo.jpg", "one.jpg", "two.jpg", "photos/a.jpg"):
         (folder / name).parent.mkdir(exist_ok=True)
         small.save(folder / name)
     # The guides point at pixels of a camera that sees 640 × 480.
-    small.resize((640, 480)).save(folder / "table.jpg")
+    for name in ("room.jpg", "table.jpg"):
+        small.resize((640, 480)).save(folder / name)
     small.resize((500, 250)).save(folder / "panorama.jpg")
     np.save(folder / "depth.npy", np.linspace(1, 4, 250 * 370, dtype="f4").reshape(250, 370))
     [function] = [code for code in PROGRAMS.values() if "\ndef floor(" in code]
     (folder / "lab_floor.py").write_text(function)
-    save(prediction(), folder / "photo", tuple(OUTPUTS))
+    wall = np.linspace(1, 3, 48 * 64).reshape(48, 64)
+    save(prediction(values=wall), folder / "photo", tuple(OUTPUTS))
     write_clip(folder / "clip.mp4", Clip(pictures=numbered(30, (480, 640))))
     for name in ("small", "base"):
         shutil.copy(embedded_file(f"rilievo/{name}"), folder / f"{name}.onnx")
