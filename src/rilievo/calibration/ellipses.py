@@ -72,55 +72,62 @@ def ordered_ellipse(u: float, v: float, width: float, height: float, angle: floa
 
 
 def ellipse_through(points: Sequence[tuple[float, float]]) -> Ellipse | None:
-    """Fit an ellipse to five or more points (u, v); None if they lie on none, as on a line."""
+    """Fit an ellipse to five or more points (u, v); None if they lie on none, as on a line.
+
+    The conic a x² + b x y + c y² + d x + e y + f = 0 is an ellipse if 4 a c - b² > 0, which the fit
+    sets to 1. With q = (a, b, c) and l = (d, e, f), and Q and L the rows (x², x y, y²) and
+    (x, y, 1) of all points, it minimises |Q q + L l|² (Halir and Flusser):
+
+    - for any q, the best l is T q, with T = -(LᵀL)⁻¹ LᵀQ
+    - then q is an eigenvector of C⁻¹ (QᵀQ + QᵀL T), with the constraint qᵀ C q = 4 a c - b² = 1
+    """
     positions = np.array(points, np.float64)
     centre = positions.mean(axis=0)
     scale = float(np.abs(positions - centre).max())
     if not scale > 0:
         return None
     x, y = ((positions - centre) / scale).T
-    # The conic a x² + b x y + c y² + d x + e y + f = 0, with 4 a c - b² = 1.
     quadratic = np.stack([x * x, x * y, y * y], axis=1)
     linear = np.stack([x, y, np.ones_like(x)], axis=1)
     linear_products = linear.T @ linear
     if np.linalg.cond(linear_products) > 1 / np.finfo(np.float64).eps:
         return None
     to_linear = -np.linalg.solve(linear_products, linear.T @ quadratic)
-    reduced = quadratic.T @ quadratic + (quadratic.T @ linear) @ to_linear
+    reduced_products = quadratic.T @ quadratic + (quadratic.T @ linear) @ to_linear
     inverse_constraint = np.array([[0, 0, 0.5], [0, -1, 0], [0.5, 0, 0]])
-    _, vectors = np.linalg.eig(inverse_constraint @ reduced)
-    vectors = np.real(vectors)
-    is_ellipse = 4 * vectors[0] * vectors[2] - vectors[1] ** 2 > 0
-    if not is_ellipse.any():
-        return None
-    a, b, c = vectors[:, int(np.argmax(is_ellipse))]
-    d, e, f = to_linear @ (a, b, c)
-    return _ellipse_of_conic(np.array([a, b, c, d, e, f]), centre, scale)
+    _, eigenvectors = np.linalg.eig(inverse_constraint @ reduced_products)
+    for a, b, c in np.real(eigenvectors).T:
+        is_ellipse = 4 * a * c - b**2 > 0
+        if is_ellipse:
+            d, e, f = to_linear @ (a, b, c)
+            return _ellipse_of_conic(np.array([a, b, c, d, e, f]), centre, scale)
+    return None
 
 
 def _ellipse_of_conic(
     conic: Float64[np.ndarray, "6"], centre: Float64[np.ndarray, "2"], scale: float
 ) -> Ellipse | None:
-    """Axes of a conic whose coordinates are (pixel - centre) / scale."""
+    """Ellipse of a conic (a, b, c, d, e, f) whose coordinates are (pixel - centre) / scale.
+
+    About its middle m, the conic is (p - m)ᵀ F (p - m) = level, with F = [[a, b/2], [b/2, c]]. The
+    eigenvectors of F are the axes, with half lengths √(level / eigenvalue). Return None if it is no
+    ellipse, or one that is almost a line.
+    """
     a, b, c, d, e, f = conic * np.sign(conic[0])
-    form = np.array([[a, b / 2], [b / 2, c]])
-    middle = np.linalg.solve(form, (-d / 2, -e / 2))
-    level = float(middle @ form @ middle) - f
-    inverse_squares, directions = np.linalg.eigh(form)
-    if not (level > 0 and inverse_squares[0] > 0):
+    F = np.array([[a, b / 2], [b / 2, c]])
+    middle = np.linalg.solve(F, (-d / 2, -e / 2))
+    level = float(middle @ F @ middle) - f
+    eigenvalues, directions = np.linalg.eigh(F)  # in ascending order, so the long axis is first
+    if not (level > 0 and eigenvalues[0] > 0):
         return None
-    half_axes = np.sqrt(level / inverse_squares) * scale
-    if not half_axes[1] > _AXIS_RATIO * half_axes[0]:
+
+    half_long, half_short = np.sqrt(level / eigenvalues) * scale
+    if not half_short > _AXIS_RATIO * half_long:
         return None
     u, v = centre + scale * middle
-    along = directions[:, 0]
-    return ordered_ellipse(
-        float(u),
-        float(v),
-        2 * float(half_axes[0]),
-        2 * float(half_axes[1]),
-        math.degrees(math.atan2(along[1], along[0])),
-    )
+    along_u, along_v = directions[:, 0]
+    angle = math.degrees(math.atan2(along_v, along_u))
+    return ordered_ellipse(float(u), float(v), 2 * float(half_long), 2 * float(half_short), angle)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
