@@ -37,6 +37,14 @@ _MAX_STEPS = 60
 _MAX_MIRROR_STEPS = 10
 """Most steps of the fit of a mirrored pose. The fit of a wrong one does not converge, because its
 focal length grows without bound."""
+_INITIAL_DAMPING, _MAX_DAMPING = 1e-3, 1e9
+"""Damping of the first step, and damping at which the search for a better fit ends."""
+_MIN_DAMPING_TERM = 1e-12
+"""Added to the diagonal of the normal matrix, which is 0 for a known focal length."""
+_MAX_STEP = 1.0
+"""Largest change of a parameter in one step."""
+_CONVERGED = 1e-7
+"""Relative reduction of the sum of squares in the last step."""
 _DIFFERENCE_STEP = 1e-6
 """Step of finite differences."""
 _UNIT_CORNERS = np.array([(-0.5, -0.5, 0.0), (0.5, -0.5, 0.0), (0.5, 0.5, 0.0), (-0.5, 0.5, 0.0)])
@@ -305,24 +313,28 @@ def _sum_of_squares(residuals: Values) -> float:
 def _levenberg_marquardt(
     fit: RectangleFit, residuals: Residuals, *, max_steps: int = _MAX_STEPS
 ) -> RectangleFit:
-    """Minimize the sum of squared residuals (Levenberg-Marquardt), starting from a fit."""
+    """Minimize the sum of squared residuals (Levenberg-Marquardt), starting from a fit.
+
+    With residuals r, their derivatives J and N = Jᵀ J, a step solves (N + damping diag(N)) step =
+    -Jᵀ r. The damping grows until a step reduces the sum, and shrinks after it.
+    """
     fit_residuals = residuals(fit)
     cost = _sum_of_squares(fit_residuals)
     if not math.isfinite(cost):
         return fit
-    damping = 1e-3
+    damping = _INITIAL_DAMPING
     candidate, candidate_residuals = fit, fit_residuals
     for _ in range(max_steps):
         jacobian = _jacobian(fit, residuals)
         normal_matrix, gradient = jacobian.T @ jacobian, jacobian.T @ fit_residuals
-        # Damping grows until a step reduces the cost.
+        diagonal = np.diag(normal_matrix)
         cost_reduction = 0.0
-        while cost_reduction <= 0 and damping < 1e9:
-            damped_matrix = normal_matrix + np.diag(damping * np.diag(normal_matrix) + 1e-12)
-            step = np.linalg.solve(damped_matrix, gradient)
-            if not np.isfinite(step).all():
+        while cost_reduction <= 0 and damping < _MAX_DAMPING:
+            damped_matrix = normal_matrix + np.diag(damping * diagonal + _MIN_DAMPING_TERM)
+            negative_step = np.linalg.solve(damped_matrix, gradient)
+            if not np.isfinite(negative_step).all():
                 return fit
-            candidate = fit.add_step(-np.clip(step, -1, 1))
+            candidate = fit.add_step(-np.clip(negative_step, -_MAX_STEP, _MAX_STEP))
             candidate_residuals = residuals(candidate)
             cost_reduction = cost - _sum_of_squares(candidate_residuals)
             damping *= 0.1 if cost_reduction > 0 else 10
@@ -330,7 +342,7 @@ def _levenberg_marquardt(
             break
         fit, fit_residuals = candidate, candidate_residuals
         cost -= cost_reduction
-        has_converged = cost_reduction < 1e-7 * (1 + cost)
+        has_converged = cost_reduction < _CONVERGED * (1 + cost)
         if has_converged:
             break
     return fit
