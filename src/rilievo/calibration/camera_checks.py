@@ -20,7 +20,7 @@ from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.fisheye import Fisheye
 from rilievo.geometry.cameras.lens import Centred, Lens, Pinhole
-from rilievo.geometry.cameras.spelling import SpelledLens, spell_lens
+from rilievo.geometry.cameras.spelling import SpelledLens, shortest_text, spell_lens
 from rilievo.geometry.intrinsics import Millimetres
 from rilievo.records.sample import Photo
 
@@ -221,10 +221,10 @@ def _normalized_camera_note(camera: Camera, shape: tuple[int, int]) -> str | Non
     height, width = shape
     x_factor, y_factor = (width, height) if fx < _MAX_NORMALIZED_FOCAL else (1, 1)
     intrinsics = (fx * x_factor, fy * y_factor, cx * width - 0.5, cy * height - 0.5)
-    # The spelling of a lens is "name:fx,fy,cx,cy,coefficients", and that of a pinhole has no name.
+    # A lens is written as name:fx,fy,cx,cy,coefficients, and a pinhole without its name.
     spelling = spell_lens(camera.lens)
     prefix = "" if isinstance(camera.lens, Pinhole) else f"{spelling.name}:"
-    coefficients = str(spelling).partition(":")[2].split(",")[4:]
+    coefficients = [shortest_text(number) for number in spelling.numbers[len(intrinsics) :]]
     in_pixels = ",".join([*(f"{value:.6g}" for value in intrinsics), *coefficients])
     return (
         f"the camera's principal point {cx:g},{cy:g} is read in pixels, so it is in the "
