@@ -49,9 +49,11 @@ The layout networks of `rilievo/base` were trained on three kinds of pictures:
 - 735 of the 795 training frames of NYU Depth V2's labelled set
 - 126 photographs, with the depth that an earlier `rilievo/base` predicted for them
 
-The encoder started from ImageNet weights of EfficientNet-Lite2 by Google, ported by ML Illustrated
-(Apache-2.0). The detail network was trained on rendered indoor and outdoor scenes, and on the
-training frames of NYU Depth V2's labelled set. Its encoder also started from ImageNet weights.""",
+The encoder started from ImageNet weights of EfficientNet-Lite2 by Google, ported by ML
+Illustrated (Apache-2.0). The decoder for normals was trained on such scenes, on the frames of
+NYU, and on 175 photographs, whose normals it had to keep. The detail network was trained on
+rendered indoor and outdoor scenes, and on the training frames of NYU Depth V2's labelled set. Its
+encoder also started from ImageNet weights.""",
     # the same of rilievo/small
     "scenes rendered by rilievo.datasets.synthetic (textures: procedural, photographs of Kodak's "
     "and scikit-image's) and 735 of the 795 training frames of NYU Depth V2's labelled set; the "

@@ -1,4 +1,4 @@
-"""Check on three photographs whether a network's depth grows with distance, as its kind says."""
+"""Check on three rendered pictures whether depth grows with distance, as its kind says."""
 
 import math
 import sys
@@ -30,7 +30,7 @@ SCENES: Mapping[str, tuple[_Region, _Region]] = {
     "rock.jpg": ((0.55, 0.9, 0.6, 0.9), (0.12, 0.32, 0.44, 0.54)),
     "room.jpg": ((0.85, 1.0, 0.55, 0.95), (0.03, 0.25, 0.12, 0.34)),
 }
-"""A near and a far region of each photograph in the folder ``near_and_far``."""
+"""A near and a far region of each picture in the folder ``near_and_far``."""
 
 
 def swapped_pictures(model: Model) -> list[str]:
@@ -39,7 +39,7 @@ def swapped_pictures(model: Model) -> list[str]:
 
 
 def _swaps_near_and_far(model: Model, file_name: str) -> bool:
-    """Whether a model predicts the near region of a photograph to be farther than the far one."""
+    """Whether a model predicts the near region of a picture to be farther than the far one."""
     photo = read_photo(_FOLDER / file_name, own_depth=False)
     camera = Camera(K=K_from_fov(_FOV, photo.shape), source=CameraSource.ASSUMED)
     [prediction] = model.predict_raw([replace(photo, camera=camera)])
