@@ -252,7 +252,10 @@ class _SecondPass:
         outputs = self.options.outputs
         first_frame = self.first_pass.sidecar
         # Notes on the whole video are not repeated as notes on its first frame.
-        video_notes = (*video.notes, margins_note(self.first_pass.borders[0], self.source.size))
+        video_notes = (
+            *video.notes,
+            margins_note(self.first_pass.shots[0].borders, self.source.size),
+        )
         notes = tuple(note for note in first_frame.notes or () if note not in video_notes)
         return ClipSidecar(
             source=SourceFacts(file=self.source.path.resolve().name, width=width, height=height),
@@ -307,7 +310,7 @@ class _SecondPass:
         valid = self.options.valid_mask
         if valid is None:
             return None
-        borders = self.first_pass.borders[self.first_pass.shot_index(index)]
+        borders = self.first_pass.shot_of(index).borders
         return shrink_mask(~valid[borders.inside(valid.shape)], size)
 
     def _steady_inferences(self) -> Iterator[Inference]:
@@ -323,16 +326,14 @@ class _SecondPass:
         self, inference: Inference, photo: Photo, model: Model, index: int
     ) -> Prediction:
         """Finish a frame with the camera and the anchoring of its shot, and the video's metres."""
-        first_pass = self.first_pass
-        metric = first_pass.metric
-        shot_index = first_pass.shot_index(index)
+        metric = self.first_pass.metric
+        shot = self.first_pass.shot_of(index)
         # All frames of a shot get the same camera. If the photo has a camera, that is used instead.
-        inference = replace(inference, camera=first_pass.cameras[shot_index])
-        anchoring = first_pass.anchorings[shot_index] if first_pass.anchorings else None
+        inference = replace(inference, camera=shot.camera)
 
         def apply_clip_calibration(prediction: Prediction) -> Prediction:
             """Anchor the depth of the frame, and convert it to metres if the video has them."""
-            anchored = prediction.but(anchoring=anchoring)
+            anchored = prediction.but(anchoring=shot.anchoring)
             if metric is None:
                 return anchored
             in_metres = metric.apply_to(anchored)
@@ -350,8 +351,7 @@ class _SecondPass:
             """Render a frame for all sinks, and count its pixels with depth."""
             frame, inference = frame_and_inference
             photo = self.options.prepare(frame.photo)
-            borders = self.first_pass.borders[self.first_pass.shot_index(frame.index)]
-            model = with_margins(self.model, borders)
+            model = with_margins(self.model, self.first_pass.shot_of(frame.index).borders)
             prediction = self._frame_prediction(inference, photo, model, frame.index)
             rendered = [sink.render(prediction, frame) for sink in sinks]
             depth = prediction.depth_or_none
@@ -406,15 +406,17 @@ class _SecondPass:
         """Make the record of the video as a whole, for the JSON."""
         source = self.source
         first_pass = self.first_pass
-        cameras = tuple(camera_facts(camera, source.size) for camera in first_pass.cameras)
+        shots = first_pass.shots
+        borders = tuple(shot.borders for shot in shots)
+        cameras = tuple(camera_facts(shot.camera, source.size) for shot in shots)
         return VideoFacts(
             frames=len(first_pass.ticks),
             rate=float(source.rate),
             time_base=str(source.time_base),
             ticks=tuple(ticks - self._origin_tick for ticks in first_pass.ticks),
             origin=str(self._origin_tick * source.time_base),
-            shots=first_pass.shots,
-            borders=first_pass.borders if any(first_pass.borders) else (),
+            shots=tuple(shot.first_frame for shot in shots),
+            borders=borders if any(borders) else (),
             cameras=cameras if len(set(cameras)) > 1 else (),
             anchorings=first_pass.anchorings,
             scales=tuple(correction.scale for correction in first_pass.corrections),
@@ -463,15 +465,14 @@ class _SecondPass:
         """Return a note on borders that were left out; None if they are too narrow to matter."""
         size = self.source.size
         shots = self.first_pass.shots
-        all_borders = self.first_pass.borders
-        if len(set(all_borders)) == 1:
-            return margins_note(all_borders[0], size)
+        if len({shot.borders for shot in shots}) == 1:
+            return margins_note(shots[0].borders, size)
         # A shot ends before the first frame of the next one.
-        ends = (*shots[1:], len(self.first_pass.ticks))
+        ends = (*(shot.first_frame for shot in shots[1:]), len(self.first_pass.ticks))
         descriptions = [
-            f"frames {first} to {end - 1}: {borders} px"
-            for first, end, borders in zip(shots, ends, all_borders, strict=True)
-            if is_worth_a_note(borders, size)
+            f"frames {shot.first_frame} to {end - 1}: {shot.borders} px"
+            for shot, end in zip(shots, ends, strict=True)
+            if is_worth_a_note(shot.borders, size)
         ]
         if not descriptions:
             return None

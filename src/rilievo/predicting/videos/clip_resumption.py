@@ -32,7 +32,7 @@ from rilievo.io.videos.frame_source import FrameSource
 from rilievo.models.base import Model
 from rilievo.models.refinement.trimming import with_margins
 from rilievo.predicting.videos.clip_options import ClipOptions
-from rilievo.predicting.videos.first_pass import FirstPass, read_first_frame
+from rilievo.predicting.videos.first_pass import FirstPass, Shot, read_first_frame
 from rilievo.predicting.videos.steadying import MOVING, Correction
 from rilievo.predicting.videos.stored_inferences import RowLayout, StoredInferences, nameless_file
 from rilievo.prediction.saving import output_parts
@@ -114,9 +114,9 @@ class ClipInferences:
             scales=tuple(correction.scale for correction in corrections),
             shifts=tuple(correction.shift for correction in corrections),
             stretches=first_pass.stretches,
-            shots=first_pass.shots,
-            borders=first_pass.borders,
-            cameras=tuple(camera_facts(camera, first_pass.size) for camera in first_pass.cameras),
+            shots=tuple(shot.first_frame for shot in first_pass.shots),
+            borders=tuple(shot.borders for shot in first_pass.shots),
+            cameras=tuple(camera_facts(shot.camera, first_pass.size) for shot in first_pass.shots),
             names=first_pass.names,
             fault=first_pass.fault,
         )
@@ -192,15 +192,19 @@ def repeat_first_pass(
     photo = options.prepare(next(iter(source)).photo)
     [inference] = options.stopwatch.infer(model, [photo])
     first = read_first_frame(options.finish(model, inference, photo), options)
-    pairs = zip(record.scales, record.shifts, strict=True)
     return FirstPass(
         ticks=record.ticks,
-        corrections=tuple(Correction(scale=scale, shift=shift) for scale, shift in pairs),
+        corrections=tuple(
+            Correction(scale=scale, shift=shift)
+            for scale, shift in zip(record.scales, record.shifts, strict=True)
+        ),
         stretches=record.stretches,
-        shots=record.shots,
-        borders=record.borders,
-        cameras=tuple(camera_from_facts(facts) for facts in record.cameras),
-        anchorings=(),
+        shots=tuple(
+            Shot(first_frame=first_frame, borders=borders, camera=camera_from_facts(facts))
+            for first_frame, borders, facts in zip(
+                record.shots, record.borders, record.cameras, strict=True
+            )
+        ),
         metric=first.metric,
         size=source.size,
         sidecar=first.sidecar,

@@ -6,9 +6,9 @@ the scale, and metres.
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, islice
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -46,6 +46,23 @@ Report = Callable[[int, int | None], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shot:
+    """Shot of a video. All its frames have the same borders and get the same camera.
+
+    Attributes:
+        first_frame: Index of its first frame; the shot ends before that of the next one.
+        borders: Borders of the picture, which have no depth.
+        camera: Camera of its first frame.
+        anchoring: Anchoring of its depth; None if depth is not anchored.
+    """
+
+    first_frame: int
+    borders: Margins
+    camera: Camera
+    anchoring: Anchoring | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FirstPass:
     """Properties of a video that the first pass has found.
 
@@ -53,10 +70,7 @@ class FirstPass:
         ticks: Time of each frame in the source [ticks].
         corrections: Correction of the scale and shift of each frame.
         stretches: Still stretch of each frame, or ``MOVING``.
-        shots: First frame of each shot.
-        borders: Borders of each shot, which have no depth.
-        cameras: Camera of each shot's first frame.
-        anchorings: Anchoring of each shot; empty if depth is not anchored.
+        shots: Shots, in the order of their frames.
         metric: Conversion to metres; None if there is none.
         sidecar: JSON of the first frame's prediction.
         fault: What was wrong in the source; None if nothing was.
@@ -66,19 +80,21 @@ class FirstPass:
     ticks: tuple[int, ...]
     corrections: tuple[Correction, ...]
     stretches: tuple[int, ...]
-    shots: tuple[int, ...]
-    borders: tuple[Margins, ...]
-    cameras: tuple[Camera, ...]
-    anchorings: tuple[Anchoring, ...]
+    shots: tuple[Shot, ...]
     metric: MetricConversion | None
     size: tuple[int, int]
     sidecar: Sidecar
     fault: str | None
     names: tuple[str, ...]
 
-    def shot_index(self, frame: int) -> int:
-        """Find the index of the shot to which a frame belongs."""
-        return bisect_right(self.shots, frame) - 1
+    @property
+    def anchorings(self) -> tuple[Anchoring, ...]:
+        """Anchoring of each shot; empty if depth is not anchored."""
+        return tuple(shot.anchoring for shot in self.shots if shot.anchoring is not None)
+
+    def shot_of(self, frame: int) -> Shot:
+        """Find the shot to which a frame belongs."""
+        return self.shots[bisect_right(self.shots, frame, key=attrgetter("first_frame")) - 1]
 
 
 def run_first_pass(
@@ -111,15 +127,6 @@ def run_first_pass(
     return collector.first_pass()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Shot:
-    """Shot of a video: index and camera of its first frame, and its borders."""
-
-    first_frame: int
-    borders: Margins
-    camera: Camera
-
-
 class _FrameCollector:
     """Collector of a video's frames in order, which stores their inferences and finds the shots."""
 
@@ -132,7 +139,7 @@ class _FrameCollector:
         self._scale_track = None if kind is None else ScaleTrack(kind)
         self._shot_fitter: ShotFitter | None = None
         self._first_frame: FirstFrame | None = None
-        self._shots: list[_Shot] = []
+        self._shots: list[Shot] = []
         self._ticks: list[int] = []
         self._names: list[str] = []
 
@@ -168,7 +175,7 @@ class _FrameCollector:
         if is_new_shot:
             camera = model.finish(inference, photo).camera
             assert camera is not None, "a finished prediction has a camera"
-            shot = _Shot(first_frame=self.frame_count, borders=margins, camera=camera)
+            shot = Shot(first_frame=self.frame_count, borders=margins, camera=camera)
             self._shots.append(shot)
 
         if self._shot_fitter is not None and depth is not None:
@@ -206,20 +213,20 @@ class _FrameCollector:
             stretches = self._scale_track.stretches(float(source.rate))
         if first_frame.metric is not None:
             corrections = _relative_to_first(corrections)
-        anchorings: tuple[Anchoring, ...] = ()
+        shots = self._shots
         if self._shot_fitter is not None:
             anchorings = self._shot_fitter.fit_shots(corrections)
-        if anchorings:
+            shots = [
+                replace(shot, anchoring=anchoring)
+                for shot, anchoring in zip(shots, anchorings, strict=True)
+            ]
             anchored = first_frame.prediction.but(anchoring=anchorings[0])
             first_frame = read_first_frame(anchored, self._options)
         return FirstPass(
             ticks=tuple(self._ticks),
             corrections=tuple(corrections),
             stretches=tuple(stretches),
-            shots=tuple(shot.first_frame for shot in self._shots),
-            borders=tuple(shot.borders for shot in self._shots),
-            cameras=tuple(shot.camera for shot in self._shots),
-            anchorings=anchorings,
+            shots=tuple(shots),
             metric=first_frame.metric,
             size=source.size,
             sidecar=first_frame.sidecar,
