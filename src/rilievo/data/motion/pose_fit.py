@@ -99,7 +99,7 @@ def _initial_poses(corners: Corners) -> list[tuple[Matrix, Vector]]:
 def _refine_pose(corners: Corners, R: Matrix, t: Vector) -> PoseFit:
     """Refine a pose by Gauss-Newton with Cauchy's weights, which exclude outliers gradually.
 
-    The step is (w, t): the pose is multiplied from the left by the motion p ↦ exp(w) p + t.
+    The step δ = (w, t) multiplies the pose from the left by the motion p ↦ exp(w) p + t.
     """
     for round_index in range(_MAX_ROUNDS):
         slack = max(1.0, _FIRST_SLACK / 2**round_index)
@@ -169,7 +169,11 @@ def errors_across_epipolar_lines(errors: ReprojectionErrors) -> Positions:
 
 
 class _Equations(NamedTuple):
-    """Normal equations of a step (rotation, then translation), and the robust cost."""
+    """Normal equations Σ w Jᵀ C⁻¹ J δ = Σ w Jᵀ C⁻¹ e of a step δ, and the robust cost.
+
+    For each corner, e is the reprojection error, C its covariance, J the derivative of the
+    projected position with respect to δ, and w the robust weight.
+    """
 
     matrix: Float64[np.ndarray, "6 6"]
     rhs: Float64[np.ndarray, "6"]
@@ -184,8 +188,9 @@ def _normal_equations(corners: Corners, R: Matrix, t: Vector, slack: float = 1.0
     J = _d_uv_d_motion(errors.points_in_source, corners.K)
     weighted_J = np.einsum("n,nia,nij->naj", weight, J, errors.inverse_covariance)
 
-    # Without the determinant, a long translation would blow up the covariance along the epipolar
-    # line, and so excuse every error.
+    # The cost is that of a distribution whose covariance C depends on the pose, so it has the term
+    # ln det C. By the determinant lemma, that is ln(1 + s² ‖j‖² / σ²), up to a constant. Without
+    # it, a long translation would blow up C along the epipolar line, and so excuse every error.
     log_determinant = np.log1p(
         (DEPTH_DEVIATION / TRACKING_DEVIATION) ** 2 * (errors.d_uv_d_log_depth**2).sum(axis=1)
     )
@@ -200,20 +205,17 @@ def _normal_equations(corners: Corners, R: Matrix, t: Vector, slack: float = 1.0
 def _d_uv_d_motion(points: Points, K: Matrix) -> Float64[np.ndarray, "n 2 6"]:
     """Jacobian of projected positions (u, v) with respect to rotation w and translation t.
 
-    The motion takes a point p to p + w × p + t. The columns are w and then t.
+    The motion takes a point p = (x, y, z) to p + w × p + t. For focal lengths of 1, the projection
+    (x / z, y / z) has the derivative A = [[1 / z, 0, -x / z²], [0, 1 / z, -y / z²]] with respect to
+    the point. So the result is [-A [p]ₓ, A], whose columns are w and then t.
     """
     x, y = points[:, 0], points[:, 1]
     z = np.maximum(points[:, 2], MIN_Z)
-    J = np.zeros((len(x), 2, 6))
-    J[:, 0, 0] = -x * y / z**2
-    J[:, 0, 1] = 1 + (x / z) ** 2
-    J[:, 0, 2] = -y / z
-    J[:, 1, 0] = -1 - (y / z) ** 2
-    J[:, 1, 1] = x * y / z**2
-    J[:, 1, 2] = x / z
-    J[:, 0, 3] = 1 / z
-    J[:, 0, 5] = -x / z**2
-    J[:, 1, 4] = 1 / z
-    J[:, 1, 5] = -y / z**2
+    zero = np.zeros_like(z)
+    du_dw = (-x * y / z**2, 1 + (x / z) ** 2, -y / z)
+    dv_dw = (-1 - (y / z) ** 2, x * y / z**2, x / z)
+    du_dt = (1 / z, zero, -x / z**2)
+    dv_dt = (zero, 1 / z, -y / z**2)
+    J = np.stack([np.stack([*du_dw, *du_dt], axis=1), np.stack([*dv_dw, *dv_dt], axis=1)], axis=1)
     J *= np.array([K[0, 0], K[1, 1]])[:, None]
     return J

@@ -1,10 +1,14 @@
 """Notice a sensor's map of distances along the rays that is read as depth along the axis.
 
-A plane has inverse depth that is linear in the columns and rows of the picture. If the map holds
-distances, its planes are only linear after they are multiplied by the lengths of the rays.
+A plane has inverse depth p = a + b x + c y, which is linear in the ray (x, y, 1) of a pixel. Its
+inverse distance is p / ‖(x, y, 1)‖. So the inverse of a map of planes is
+p (1 + bend (1 / ‖(x, y, 1)‖ - 1)), with a bend of 0 if the map holds depth, and of 1 if it holds
+distances. The bend is fitted in each patch of the map that is flat enough, and the quartiles of all
+patches decide.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,8 +56,7 @@ def is_probably_distance(measured: Field, camera: Camera) -> bool:
     rays = rays.reshape(3, *depth.shape)
 
     side = max(8, int(_PATCH_FRACTION * depth.shape[1]))
-    bends: list[float] = []
-    weights: list[float] = []
+    fits: list[_BendFit] = []
     for top in range(0, depth.shape[0] - side + 1, side // 2):
         for left in range(0, depth.shape[1] - side + 1, side // 2):
             patch = slice(top, top + side), slice(left, left + side)
@@ -62,14 +65,16 @@ def is_probably_distance(measured: Field, camera: Camera) -> bool:
                 continue
             fit = _fit_bend(1 / depth[patch][is_measured], rays[:, *patch][:, is_measured])
             if fit is not None:
-                bends.append(fit.bend)
-                weights.append(fit.weight)
-    return _are_those_of_distance(np.array(bends), np.array(weights))
+                fits.append(fit)
+    return _bend_like_distances(fits)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _BendFit:
-    """Bend of a patch, and its weight: the effect of a bend of 1 against the noise."""
+    """Bend of a patch: 0 for depth, 1 for distances.
+
+    Its weight is the effect of a bend of 1 against the noise.
+    """
 
     bend: float
     weight: float
@@ -78,16 +83,17 @@ class _BendFit:
 def _fit_bend(
     inverse_depth: Float64[np.ndarray, "n"], rays: Float64[np.ndarray, "3 n"]
 ) -> _BendFit | None:
-    """Fit a plane in inverse depth, plus ``bend`` times what dividing by ray lengths changes.
+    """Fit a plane and its bend to the inverse of what the map holds, by least squares.
 
     ``rays`` have a depth of 1. Returns None if the patch is not flat.
     """
     relative = inverse_depth / np.mean(inverse_depth)
-    planes, _ = np.linalg.qr(np.stack([np.ones_like(relative), rays[0], rays[1]], axis=1))
-    plane = planes @ (planes.T @ relative)
+    # The columns span all planes, and are orthonormal.
+    plane_basis, _ = np.linalg.qr(np.stack([np.ones_like(relative), rays[0], rays[1]], axis=1))
+    plane = plane_basis @ (plane_basis.T @ relative)
     change = plane * (1 / np.linalg.norm(rays, axis=0) - 1)
     # Only the part of the change that no plane explains tells the bend.
-    bent = change - planes @ (planes.T @ change)
+    bent = change - plane_basis @ (plane_basis.T @ change)
     bent_size = float(np.sqrt(np.mean(np.square(bent))))
     if bent_size == 0:
         return None
@@ -96,19 +102,21 @@ def _fit_bend(
     error = float(np.sqrt(np.mean(np.square(deviation - bend * bent))))
     if not error <= _MAX_PLANE_ERROR:  # also if it is NaN
         return None
-    return _BendFit(bend, bent_size / max(error, _MIN_ERROR))
+    return _BendFit(bend=bend, weight=bent_size / max(error, _MIN_ERROR))
 
 
-def _are_those_of_distance(
-    bends: Float64[np.ndarray, "n"], weights: Float64[np.ndarray, "n"]
-) -> bool:
+def _bend_like_distances(fits: Sequence[_BendFit]) -> bool:
     """Whether the weighted quartiles of bends lie around 1, and there are enough patches."""
-    if not len(bends) or not weights.any():
+    bends = np.array([fit.bend for fit in fits])
+    weights = np.array([fit.weight for fit in fits])
+    if not weights.any():
         return False
+    # The effective number of patches (Kish): equal weights count each patch as one.
     if weights.sum() ** 2 / np.square(weights).sum() < _MIN_PATCHES:
         return False
     order = np.argsort(bends)
     cumulative = np.cumsum(weights[order]) / weights.sum()
     lower, median, upper = bends[order][np.searchsorted(cumulative, (0.25, 0.5, 0.75))]
-    is_typical = _TYPICAL_BEND[0] < median < _TYPICAL_BEND[1]
+    least_median, greatest_median = _TYPICAL_BEND
+    is_typical = least_median < median < greatest_median
     return bool(is_typical and lower > _LEAST_QUARTILE and upper < _GREATEST_QUARTILE)
