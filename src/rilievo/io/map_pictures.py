@@ -57,24 +57,39 @@ NO_NORMAL = 128
 """Grey of a pixel without a normal: the colour of a vector of length 0."""
 PICTURE_AXES = "opengl"
 """Default axes of pictures of normals."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NormalsAxes:
+    """Axes in which a picture stores normals.
+
+    Attributes:
+        signs: Factors, 1 or -1, by which x, y and z in rilievo's frame are multiplied.
+        description: Text about the axes and the colours, which the files state.
+    """
+
+    signs: tuple[int, int, int]
+    description: str
+
+
 NORMALS_AXES = {
-    "opengl": (
-        (1, -1, -1),
-        "x right, y up, z towards the viewer (OpenGL), scaled from -1..1 to 0..255: a wall "
-        "seen head-on is (128, 128, 255)",
+    "opengl": NormalsAxes(
+        signs=(1, -1, -1),
+        description="x right, y up, z towards the viewer (OpenGL), scaled from -1..1 to 0..255: a "
+        "wall seen head-on is (128, 128, 255)",
     ),
-    "directx": (
-        (1, 1, -1),
-        "x right, y down, z towards the viewer (DirectX), scaled from -1..1 to 0..255: a wall "
-        "seen head-on is (128, 128, 255)",
+    "directx": NormalsAxes(
+        signs=(1, 1, -1),
+        description="x right, y down, z towards the viewer (DirectX), scaled from -1..1 to 0..255: "
+        "a wall seen head-on is (128, 128, 255)",
     ),
-    "opencv": (
-        (1, 1, 1),
-        "x right, y down, z forward (OpenCV), scaled from -1..1 to 0..255: a wall "
+    "opencv": NormalsAxes(
+        signs=(1, 1, 1),
+        description="x right, y down, z forward (OpenCV), scaled from -1..1 to 0..255: a wall "
         "seen head-on is (128, 128, 0)",
     ),
 }
-"""Signs by which x, y and z in rilievo's frame are multiplied, and a description, by name."""
+"""Axes by name."""
 
 
 def check_colour_map(name: str) -> str:
@@ -169,7 +184,7 @@ def colour_range_from_depths(
             [1 / end for end in ends] if quantity is DrawnQuantity.INVERSE_DEPTH else [*ends]
         )
     else:
-        drawn_ends = [_drawing_sign(kind, quantity) * end for end in ends]
+        drawn_ends = [drawing_sign(kind, quantity) * end for end in ends]
     if near == far:
         raise OptionError(f"a colour range needs two different ends, got {near:g} twice")
     return ColourRange(low=min(drawn_ends), high=max(drawn_ends))
@@ -335,10 +350,9 @@ def normals_picture(
     ``NORMALS_AXES``.
     """
     height, width = normals.shape[1:]
-    signs, _ = NORMALS_AXES[axes]
     picture = np.empty((height, width, 3), np.uint8)
     for rows in row_bands((height, width)):
-        for channel, sign in enumerate(signs):
+        for channel, sign in enumerate(NORMALS_AXES[axes].signs):
             levels = normals[channel, rows] * np.float32(127.5 * sign)
             levels += np.float32(128)
             np.nan_to_num(levels, copy=False, nan=0)  # These pixels get NO_NORMAL below.
@@ -354,7 +368,7 @@ def normals_picture(
 def _drawn_values(values: Field, kind: DepthKind, quantity: DrawnQuantity) -> Field:
     """Depth or inverse depth; affine values, negated if they fall in the drawn direction."""
     if not kind.is_depth:
-        return -values if _drawing_sign(kind, quantity) < 0 else values
+        return -values if drawing_sign(kind, quantity) < 0 else values
     if quantity is DrawnQuantity.DEPTH:
         return values
     # Invalid values may be anything, and must not raise warnings.
@@ -362,7 +376,7 @@ def _drawn_values(values: Field, kind: DepthKind, quantity: DrawnQuantity) -> Fi
         return np.float32(1) / np.maximum(values, np.float32(_MIN_DEPTH))
 
 
-def _drawing_sign(kind: DepthKind, quantity: DrawnQuantity) -> int:
+def drawing_sign(kind: DepthKind, quantity: DrawnQuantity) -> int:
     """Sign of affine values in a picture: 1 if they grow in the same direction as the quantity."""
     values_grow_towards_camera = kind is DepthKind.AFFINE_INVERSE
     quantity_grows_towards_camera = quantity is DrawnQuantity.INVERSE_DEPTH

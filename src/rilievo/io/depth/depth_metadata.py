@@ -508,9 +508,7 @@ def _metadata_from_sidecar(
     depth = sidecar.depth
     if depth is None or entry.scale is None:
         return DepthMetadata()
-    kind = depth.kind
-    if entry.holds.startswith("inverse depth"):
-        kind = DepthKind.AFFINE_INVERSE
+    kind = DepthKind.AFFINE_INVERSE if entry.holds_inverse_depth else depth.kind
     camera = None if sidecar.camera is None else camera_from_facts(sidecar.camera)
     # Cameras with unit rays (fisheye, panorama) store distance along the ray in place of depth.
     has_unit_rays = camera is not None and camera.lens.has_unit_rays

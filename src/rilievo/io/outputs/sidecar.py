@@ -46,6 +46,9 @@ _MEANINGS = {
     "large is near",
 }
 
+INVERSE_DEPTH = "inverse depth"
+"""How the text ``FileFacts.holds`` begins for files of inverse depth, beside depth of any kind."""
+
 SUFFIX = ".json"
 
 SOURCE_BYTES, SOURCE_MODIFIED = "source_bytes", "source_modified_ns"
@@ -172,6 +175,11 @@ class FileFacts:
     sha256: str | None = None
     crc32: int | None = None
     frames: Mapping[str, FileSum] | None = None
+
+    @property
+    def holds_inverse_depth(self) -> bool:
+        """Whether the file holds inverse depth, whatever the kind of the depth is."""
+        return self.holds.startswith(INVERSE_DEPTH)
 
     @property
     def sums(self) -> Mapping[str, FileSum] | None:

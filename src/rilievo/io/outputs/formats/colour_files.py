@@ -18,6 +18,7 @@ from rilievo.io.map_pictures import (
     colour_table,
     colourise,
     common_colour_range,
+    drawing_sign,
     invalid_colour,
     sky_colour,
     sky_table,
@@ -30,13 +31,6 @@ from rilievo.io.outputs.writing import WriteJob
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import PredictionRecord
 
-_DRAWN_QUANTITIES = {
-    (True, DrawnQuantity.INVERSE_DEPTH): "1/depth",
-    (True, DrawnQuantity.DEPTH): "depth",
-    (False, DrawnQuantity.INVERSE_DEPTH): "values",
-    (False, DrawnQuantity.DEPTH): "-values",
-}
-"""Quantity that a picture draws, by whether the values are depth and by the option ``draw``."""
 _MAX_RANGE_FRAMES, _RANGE_PIXELS = 1024, 2048
 """Maximum number of frames by which the range of a video is measured, and of pixels of each."""
 _TICK_COUNT = 5
@@ -180,13 +174,9 @@ def colour_facts(
     kind: DepthKind, limits: ColourRange, options: SaveOptions, *, has_sky: bool = False
 ) -> ColourFacts:
     """Describe the colours of a map."""
-    is_depth = kind.is_depth
-    draws = _DRAWN_QUANTITIES[is_depth, options.draw]
-    if kind is DepthKind.AFFINE:
-        draws = "-values" if draws == "values" else "values"
     return ColourFacts(
         map=options.colour_map,
-        draws=draws,
+        draws=_describe_drawn_quantity(kind, options.draw),
         low=limits.low,
         high=limits.high,
         invalid=invalid_colour(options.colour_map),
@@ -194,15 +184,36 @@ def colour_facts(
     )
 
 
+def _describe_drawn_quantity(kind: DepthKind, quantity: DrawnQuantity) -> str:
+    """Describe what a picture draws, as a formula of depth or of affine values."""
+    if kind.is_depth:
+        return "1/depth" if quantity is DrawnQuantity.INVERSE_DEPTH else "depth"
+    return "values" if drawing_sign(kind, quantity) > 0 else "-values"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """Colour bar: evenly spaced CSS colours and labels, from left to right."""
+    """Colour bar, from left to right.
+
+    Attributes:
+        colours: Evenly spaced CSS colours.
+        ticks: Evenly spaced labels.
+        directions: Says which side is near and which is far.
+        explanations: Say what the labels and further colours mean.
+        sky: CSS colour of the sky; None if it has none of its own.
+    """
 
     colour_facts: ColourFacts
     colours: tuple[str, ...]
     ticks: tuple[str, ...]
-    caption: str
+    directions: str
+    explanations: tuple[str, ...]
     sky: str | None = None
+
+    @property
+    def caption(self) -> str:
+        """Directions and explanations in one line."""
+        return "; ".join((self.directions, *self.explanations))
 
 
 def colour_bar(depth: DepthMap, options: SaveOptions, sky: Mask | None = None) -> Bar:
@@ -211,22 +222,22 @@ def colour_bar(depth: DepthMap, options: SaveOptions, sky: Mask | None = None) -
     ends = ("far", "near") if options.draw is DrawnQuantity.INVERSE_DEPTH else ("near", "far")
     has_numbers = depth.is_depth and limits.low > 0
     unit = " m" if depth.kind is DepthKind.METRIC else ""
-    captions = {
+    left_end, right_end = ends
+    meanings = {
         DepthKind.METRIC: "depth along the optical axis in metres",
         DepthKind.UP_TO_SCALE: "depth in an unknown unit: only ratios are meaningful",
     }
-    caption = f"{ends[0]} on the left, {ends[1]} on the right; " + captions.get(
-        depth.kind, "without labels, because the values are not depth"
-    )
+    explanations = [meanings.get(depth.kind, "without labels, because the values are not depth")]
     has_colour = depth.valid if sky is None else depth.valid | sky
     if not has_colour.all():
         no_depth_colour = "dark red" if options.colour_map == "grey" else "grey"
-        caption += f"; pixels without depth are {no_depth_colour}"
+        explanations.append(f"pixels without depth are {no_depth_colour}")
     return Bar(
         colour_facts=colour_facts(depth.kind, limits, options, has_sky=sky is not None),
         colours=css_colours(options.colour_map),
         ticks=_tick_labels(limits, options.draw, unit) if has_numbers else ends,
-        caption=caption,
+        directions=f"{left_end} on the left, {right_end} on the right",
+        explanations=tuple(explanations),
         sky=None if sky is None else hex_colour(sky_colour(options.colour_map)),
     )
 

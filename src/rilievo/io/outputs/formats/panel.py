@@ -1,6 +1,7 @@
 """Photograph, depth and normals side by side with legends, as an 8-bit RGB PNG."""
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -131,12 +132,21 @@ def _draw_legend(
         x = left + fraction * (width - draw.textlength(tick, font))
         draw.text((x, label_top), tick, _INK, font)
 
-    # The first clause of the caption says which side is near, as the labels do.
-    _, _, caption = bar.caption.partition("; ")
-    while caption and draw.textlength(caption, font) > width:
-        # What does not fit is left out, whole clauses first, then words.
-        caption = caption.rpartition("; " if "; " in caption else " ")[0]
+    # The directions are left out, because the labels show them, too.
+    caption = _fitting_text(bar.explanations, width, lambda text: draw.textlength(text, font))
     draw.text((left, label_top + sizes.line_height), caption, _INK, font)
+
+
+def _fitting_text(clauses: Sequence[str], width: float, measure: Callable[[str], float]) -> str:
+    """Join as many clauses as fit into a width [px], or else as many words of the first one."""
+    for count in range(len(clauses), 0, -1):
+        text = "; ".join(clauses[:count])
+        if measure(text) <= width:
+            return text
+    words = clauses[0].split(" ")
+    while words and measure(" ".join(words)) > width:
+        words.pop()
+    return " ".join(words)
 
 
 def _normals_ball(side: int) -> Image.Image:

@@ -24,7 +24,8 @@ from rilievo.records.prediction_record import PredictionRecord
 def write_normals(job: WriteJob, normals: Vectors) -> FileFacts:
     """Write normals as 8-bit colours, in the axes that the options choose."""
     axes = job.options.normals_axes
-    file_facts = replace(job.describe_file("picture of normals"), axes=NORMALS_AXES[axes][1])
+    description = NORMALS_AXES[axes].description
+    file_facts = replace(job.describe_file("picture of normals"), axes=description)
     picture = normals_picture(normals, normals_mask(job.prediction), axes=axes)
     return job.write_png(picture, file_facts)
 
@@ -37,8 +38,8 @@ def read_normals(path: Path, file_facts: FileFacts) -> Stored:
     with open_stored_image(PngImageFile, path) as image:
         picture = np.asarray(image.convert("RGB"))
     normals = np.moveaxis(picture, 2, 0) * np.float32(1 / 127.5) - np.float32(1)  # 0 to 255 → ±1
-    signs_by_description = {description: signs for signs, description in NORMALS_AXES.values()}
-    default_signs, _ = NORMALS_AXES[PICTURE_AXES]
+    signs_by_description = {axes.description: axes.signs for axes in NORMALS_AXES.values()}
+    default_signs = NORMALS_AXES[PICTURE_AXES].signs
     signs = signs_by_description.get(file_facts.axes or "", default_signs)
     normals *= np.array(signs, np.float32)[:, None, None]
     has_no_normal = (picture == NO_NORMAL).all(axis=2)
@@ -49,7 +50,8 @@ def read_normals(path: Path, file_facts: FileFacts) -> Stored:
 def draw_normals_video(job: VideoJob) -> Drawing:
     """Prepare a video of normals as 8-bit colours, which is grey where there are none."""
     axes = job.options.normals_axes
-    file_facts = replace(job.describe_file("picture of normals"), axes=NORMALS_AXES[axes][1])
+    description = NORMALS_AXES[axes].description
+    file_facts = replace(job.describe_file("picture of normals"), axes=description)
 
     def draw(prediction: PredictionRecord) -> Pixels:
         """Draw the normals of a frame."""

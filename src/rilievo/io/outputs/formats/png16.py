@@ -15,7 +15,7 @@ from rilievo.arrays.shapes import UInt16
 from rilievo.errors.messages import count_text
 from rilievo.io.checksums import numbers_crc32
 from rilievo.io.map_pictures import picture_quantity
-from rilievo.io.outputs.sidecar import UNITS, FileFacts, depth_meaning
+from rilievo.io.outputs.sidecar import INVERSE_DEPTH, UNITS, FileFacts, depth_meaning
 from rilievo.io.outputs.video_drawing import Drawing, VideoJob
 from rilievo.io.outputs.writing import Stored, WriteJob, open_stored_image
 from rilievo.io.png import row_bands, write_png
@@ -111,7 +111,7 @@ def write_near(job: WriteJob, depth: DepthMap) -> FileFacts:
     stored = encode(inverse, quantisation)
     file_facts = replace(
         job.describe_file(
-            "inverse depth: the nearest pixel is white, and the farthest is nearly black"
+            f"{INVERSE_DEPTH}: the nearest pixel is white, and the farthest is nearly black"
         ),
         scale=quantisation.scale,
         offset=quantisation.offset,
