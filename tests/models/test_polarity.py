@@ -22,12 +22,10 @@ class Learned:
         self.card = ModelCard(name="test/learned", summary="", kind=kind, licence="MIT")
 
     def __call__(self, photo: Photo) -> Inference:
-        height, width = photo.shape
-        near, far = SCENES[Path(photo.name).name]
-        depth = np.full((height, width), 3.0, np.float32)
-        for (top, bottom, left, right), value in ((near, 1.0), (far, 9.0)):
-            rows = slice(int(top * height), int(bottom * height))
-            depth[rows, int(left * width) : int(right * width)] = value
+        scene = SCENES[Path(photo.name).name]
+        depth = np.full(photo.shape, 3.0, np.float32)
+        depth[scene.near.slices(photo.shape)] = 1.0
+        depth[scene.far.slices(photo.shape)] = 9.0
         return Inference(depth=1 / depth if self.inverse else depth)
 
     def model(self) -> OutsideModel:

@@ -14,12 +14,6 @@ from rilievo.models.resampling.inference import Arrays
 from rilievo.models.resampling.resizing import limit_depth
 from rilievo.records.sample import Photo
 
-LIMITS: Mapping[str, tuple[float, float]] = {
-    "fp32": (1e-4, 1e-4),
-    "fp16": (5e-1, 1e-2),
-    "int8": (1.0, 5e-2),
-}
-"""Limits of the largest and the median difference by precision, as fractions of the range."""
 SCENE_SHAPES = ((480, 640), (400, 300))
 """Height and width of the drawn photographs [px]."""
 _FOV = 55.0
@@ -35,6 +29,14 @@ class Agreement:
 
     def __str__(self) -> str:
         return f"at most {self.most:.1e} of the range, {self.median:.1e} in the median"
+
+
+LIMITS: Mapping[str, Agreement] = {
+    "fp32": Agreement(most=1e-4, median=1e-4),
+    "fp16": Agreement(most=5e-1, median=1e-2),
+    "int8": Agreement(most=1.0, median=5e-2),
+}
+"""Largest allowed differences, by precision."""
 
 
 def check_agreement(
@@ -83,16 +85,16 @@ def compare_inferences(reference: Inference, converted: Inference) -> Agreement:
 
 def check_agreement_limits(agreement: Agreement, precision: str) -> Agreement:
     """Return the agreement if it is within ``LIMITS``; ``ModelError`` if it is not."""
-    max_difference, max_median = LIMITS[precision]
+    limit = LIMITS[precision]
     if not np.isfinite(agreement.median):
         raise ModelError(
             f"in {precision}, the network's numbers overflow, so its output is not finite"
         )
     # NaN fails this comparison as well.
-    if not (agreement.most <= max_difference and agreement.median <= max_median):
+    if not (agreement.most <= limit.most and agreement.median <= limit.median):
         raise ModelError(
             f"as ONNX in {precision}, its output differs too much from the original: by "
-            f"{agreement} (allowed are {max_difference:.0e} and {max_median:.0e})"
+            f"{agreement} (allowed are {limit.most:.0e} and {limit.median:.0e})"
         )
     return agreement
 

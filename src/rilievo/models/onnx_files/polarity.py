@@ -4,7 +4,7 @@ import math
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +23,37 @@ from rilievo.system.terminal import wrap_for_terminal
 _FOLDER = Path(__file__).parents[1] / "near_and_far"
 _FOV = 55.0  # [degrees], only used by networks that need a focal length
 
-_Region = tuple[float, float, float, float]
-"""Top, bottom, left and right of a region, as fractions of the height and the width."""
-SCENES: Mapping[str, tuple[_Region, _Region]] = {
-    "street.jpg": ((0.8, 1.0, 0.3, 0.9), (0.1, 0.28, 0.58, 0.72)),
-    "rock.jpg": ((0.55, 0.9, 0.6, 0.9), (0.12, 0.32, 0.44, 0.54)),
-    "room.jpg": ((0.85, 1.0, 0.55, 0.95), (0.03, 0.25, 0.12, 0.34)),
+
+@dataclass(frozen=True, slots=True)
+class _Region:
+    """Region of a picture, as fractions of its height and its width."""
+
+    top: float
+    bottom: float
+    left: float
+    right: float
+
+    def slices(self, shape: tuple[int, int]) -> tuple[slice, slice]:
+        """Rows and columns of the region in a picture of (height, width)."""
+        height, width = shape
+        rows = slice(int(self.top * height), int(self.bottom * height))
+        return rows, slice(int(self.left * width), int(self.right * width))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scene:
+    """Regions of a picture, of which all of one is nearer than all of the other."""
+
+    near: _Region
+    far: _Region
+
+
+SCENES: Mapping[str, _Scene] = {
+    "street.jpg": _Scene(near=_Region(0.8, 1.0, 0.3, 0.9), far=_Region(0.1, 0.28, 0.58, 0.72)),
+    "rock.jpg": _Scene(near=_Region(0.55, 0.9, 0.6, 0.9), far=_Region(0.12, 0.32, 0.44, 0.54)),
+    "room.jpg": _Scene(near=_Region(0.85, 1.0, 0.55, 0.95), far=_Region(0.03, 0.25, 0.12, 0.34)),
 }
-"""A near and a far region of each picture in the folder ``near_and_far``."""
+"""Scenes by the names of the pictures in the folder ``near_and_far``."""
 
 
 def swapped_pictures(model: Model) -> list[str]:
@@ -44,9 +67,9 @@ def _swaps_near_and_far(model: Model, file_name: str) -> bool:
     camera = Camera(K=K_from_fov(_FOV, photo.shape), source=CameraSource.ASSUMED)
     [prediction] = model.predict_raw([replace(photo, camera=camera)])
     depth = prediction.depth
-    near_region, far_region = SCENES[file_name]
-    near_value = _region_median(depth, near_region)
-    far_value = _region_median(depth, far_region)
+    scene = SCENES[file_name]
+    near_value = _region_median(depth, scene.near)
+    far_value = _region_median(depth, scene.far)
     if math.isnan(near_value) or math.isnan(far_value):
         return False  # the far region has no depth if the model takes it for sky, which is right
     if depth.kind is DepthKind.AFFINE_INVERSE:
@@ -56,11 +79,8 @@ def _swaps_near_and_far(model: Model, file_name: str) -> bool:
 
 def _region_median(depth: DepthMap, region: _Region) -> float:
     """Median of the valid values in a region; NaN if there are none."""
-    top, bottom, left, right = region
-    height, width = depth.shape
-    rows = slice(int(top * height), int(bottom * height))
-    columns = slice(int(left * width), int(right * width))
-    values, valid = depth.values[rows, columns], depth.valid[rows, columns]
+    pixels = region.slices(depth.shape)
+    values, valid = depth.values[pixels], depth.valid[pixels]
     valid_values = values[valid & np.isfinite(values)]
     return float(np.median(valid_values)) if valid_values.size else math.nan
 
