@@ -58,7 +58,11 @@ EXR_SIGNATURE = b"\x76\x2f\x31\x01"
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*")  # little-endian and big-endian
 """First bytes of JPEG, OpenEXR and TIFF files."""
 
-_NETPBM_HEADER = re.compile(rb"(P[56Ff])\s+(?:#[^\n]*\n\s*)*(\d+)\s+(\d+)\s+(-?[0-9.eE+-]+)\s")
+_NETPBM_HEADER = re.compile(
+    rb"(?P<magic>P[56Ff])\s+(?:#[^\n]*\n\s*)*"
+    rb"(?P<width>\d+)\s+(?P<height>\d+)\s+(?P<last>-?[0-9.eE+-]+)\s"
+)
+"""Header of PGM and PPM, whose last field is the largest value, or of PFM, where it is a scale."""
 
 
 def read_numbers(path: Path | str, *, name: str | None = None) -> Shaped[np.ndarray, "h w *c"]:
@@ -309,13 +313,13 @@ def _read_netpbm(
     """Read a binary PGM, PPM or PFM; a PFM stores its rows from the bottom to the top."""
     header = _NETPBM_HEADER.match(content)
     if header is None:
-        last_field = "scale" if content[:2] in (b"Pf", b"PF") else "largest value"
-        raise ValueError(f"its header lacks a valid width, height or {last_field}")
-    magic, width, height = header[1], int(header[2]), int(header[3])
-    is_pfm = magic in (b"Pf", b"PF")
-    scale_or_max_value = float(header[4])
-    number_type = _pfm_type(scale_or_max_value) if is_pfm else _pgm_type(scale_or_max_value)
-    is_colour = magic in (b"P6", b"PF")
+        missing = "scale" if content[:2] in (b"Pf", b"PF") else "largest value"
+        raise ValueError(f"its header lacks a valid width, height or {missing}")
+    width, height = int(header["width"]), int(header["height"])
+    is_pfm = header["magic"] in (b"Pf", b"PF")
+    last_field = float(header["last"])
+    number_type = _pfm_type(last_field) if is_pfm else _pgm_type(last_field)
+    is_colour = header["magic"] in (b"P6", b"PF")
     shape = (height, width, 3) if is_colour else (height, width)
 
     count = math.prod(shape)

@@ -25,7 +25,8 @@ PADDING_STEPS = (8, 14, 16, 32, 64)
 
 def format_size(map_size: Size) -> str:
     """Text such as "480 x 640", height first."""
-    return f"{map_size[0]} x {map_size[1]}"
+    height, width = map_size
+    return f"{height} x {width}"
 
 
 def describe_multiple(map_size: Size, picture_size: Size) -> str | None:
@@ -42,13 +43,15 @@ def describe_multiple(map_size: Size, picture_size: Size) -> str | None:
 
 
 def _integer_factor(large: Size, small: Size) -> int | None:
-    factor, remainder = divmod(large[0], small[0])
-    return factor if remainder == 0 and small[1] * factor == large[1] else None
+    (large_height, large_width), (height, width) = large, small
+    factor, remainder = divmod(large_height, height)
+    return factor if remainder == 0 and factor * width == large_width else None
 
 
 def difference_in_proportions(map_size: Size, picture_size: Size) -> float:
     """Return the relative difference of the aspect ratios, such as 0.33 for 4:3 and 16:9."""
-    ratio = (map_size[1] * picture_size[0]) / (map_size[0] * picture_size[1])
+    (map_height, map_width), (height, width) = map_size, picture_size
+    ratio = (map_width * height) / (map_height * width)
     return max(ratio, 1 / ratio) - 1
 
 
@@ -57,7 +60,8 @@ def may_be_resized(map_size: Size, picture_size: Size) -> bool:
     divisor = math.gcd(*map_size)
     step = max(step for step in range(1, _MAX_ROUNDING_STEP + 1) if divisor % step == 0)
     # Each side may be wrong by half a step, and relative errors of a ratio add up.
-    rounding_error = step / 2 * (1 / map_size[0] + 1 / map_size[1])
+    height, width = map_size
+    rounding_error = step / 2 * (1 / height + 1 / width)
     max_error = min(max(rounding_error, _MAX_PROPORTION_ERROR), _MAX_ROUNDED_PROPORTION_ERROR)
     return difference_in_proportions(map_size, picture_size) <= max_error
 
@@ -65,16 +69,15 @@ def may_be_resized(map_size: Size, picture_size: Size) -> bool:
 def may_be_rounded(map_size: Size, picture_size: Size) -> bool:
     """Whether a network may have rounded the picture's own sides to this size."""
     step = min(math.gcd(*map_size), _MAX_NETWORK_STEP)
-    height_difference, width_difference = (
-        abs(map_size[0] - picture_size[0]),
-        abs(map_size[1] - picture_size[1]),
-    )
-    return step >= _MIN_NETWORK_STEP and max(height_difference, width_difference) < step
+    (map_height, map_width), (height, width) = map_size, picture_size
+    difference = max(abs(map_height - height), abs(map_width - width))
+    return step >= _MIN_NETWORK_STEP and difference < step
 
 
 def is_rounded_up(map_size: Size, picture_size: Size, step: int) -> bool:
     """Whether the sides are the picture's after rounding up to multiples of a step."""
-    rounded = (math.ceil(picture_size[0] / step) * step, math.ceil(picture_size[1] / step) * step)
+    height, width = picture_size
+    rounded = (math.ceil(height / step) * step, math.ceil(width / step) * step)
     return map_size == rounded != picture_size
 
 
@@ -82,7 +85,12 @@ def is_rotated(map_size: Size, picture_size: Size) -> bool:
     """Whether a map is landscape and the picture is portrait, or the reverse."""
     if _is_square(map_size) or _is_square(picture_size):
         return False
-    return (map_size[0] > map_size[1]) != (picture_size[0] > picture_size[1])
+    return _is_portrait(map_size) != _is_portrait(picture_size)
+
+
+def _is_portrait(size: Size) -> bool:
+    height, width = size
+    return height > width
 
 
 def _is_square(map_size: Size) -> bool:
@@ -104,15 +112,14 @@ def middle_of_smaller_picture(map_size: Size, picture_size: Size) -> tuple[str, 
         The size of the copy for a message, such as "half of" the picture's, and the part [px] of
         the picture. None if the size of the map does not fit such a crop.
     """
+    (map_height, map_width), (picture_height, picture_width) = map_size, picture_size
     for factor, fraction_words in _FRACTION_WORDS.items():
         # Size that the map would have in the picture.
-        height, width = factor * map_size[0], factor * map_size[1]
-        smaller_fraction, larger_fraction = sorted(
-            (height / picture_size[0], width / picture_size[1])
-        )
+        height, width = factor * map_height, factor * map_width
+        smaller_fraction, larger_fraction = sorted((height / picture_height, width / picture_width))
         fits_in_picture = larger_fraction <= 1
         leaves_narrow_border = _MIN_MIDDLE <= smaller_fraction < 1
         if fits_in_picture and leaves_narrow_border:
-            top, left = (picture_size[0] - height) // 2, (picture_size[1] - width) // 2
+            top, left = (picture_height - height) // 2, (picture_width - width) // 2
             return fraction_words, DepthCrop(top=top, left=left, height=height, width=width)
     return None
