@@ -165,7 +165,8 @@ def _is_waymo_list(numbers: Sequence[float]) -> bool:
     """Whether nine numbers are Waymo's fx, fy, cx, cy, k1, k2, p1, p2, k3, and not a 3x3 K."""
     if len(numbers) != 9 or min(numbers[:4]) <= 1:
         return False
-    is_matrix = numbers[8] == 1 or numbers[1] == 0 or numbers[3] == 0
+    _, skew, _, below_fx, *_, last = numbers  # as the rows of K: 0, 0 and 1
+    is_matrix = last == 1 or skew == 0 or below_fx == 0
     return not is_matrix
 
 

@@ -184,7 +184,7 @@ def _parse_kitti_line(line: TextLine, lines: Sequence[TextLine]) -> SpelledLens:
             "matrix",
             path=line.location,
         )
-    fx, fy, cx, cy = projection[0], projection[5], projection[2], projection[6]
+    fx, _, cx, _, _, fy, cy, *_ = projection
     return checked_lens("pinhole", [fx, fy, cx, cy], _find_kitti_size(line, lines), line.location)
 
 

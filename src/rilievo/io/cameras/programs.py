@@ -373,8 +373,7 @@ def _parse_unity_cameras(content: Mapping[str, Any], location: str) -> list[Pars
             continue
         projection = _parse_numbers(matrix, _UNITY, location)
         kind = str(sensor.get("projection") or "perspective").lower()
-        is_centred = len(projection) == 9 and not any((*projection[1:4], *projection[5:8]))
-        if kind != "perspective" or not is_centred or min(projection[0], projection[4]) <= 0:
+        if kind != "perspective" or not _is_centred_projection(projection):
             raise _format_error(
                 _UNITY,
                 "has a projection that is not a centred perspective, which is not supported: pass "
@@ -393,6 +392,16 @@ def _parse_unity_cameras(content: Mapping[str, Any], location: str) -> list[Pars
     return cameras
 
 
+def _is_centred_projection(projection: Sequence[float]) -> bool:
+    """Whether a 3x3 matrix in row-major order is diagonal, with positive scales of x and y."""
+    if len(projection) != 9:
+        return False
+    x_scale, xy, xz, yx, y_scale, yz, zx, zy, _ = projection
+    is_diagonal = not any((xy, xz, yx, yz, zx, zy))
+    is_positive = not min(x_scale, y_scale) <= 0  # true for NaN, which is refused later
+    return is_diagonal and is_positive
+
+
 def _parse_unity_camera(
     label: str, projection: Sequence[float], dimension: Any, location: str
 ) -> ParsedCamera:
@@ -400,11 +409,12 @@ def _parse_unity_camera(
 
     Without the size, only the field of view is known.
     """
+    x_scale, _, _, _, y_scale, *_ = projection  # 1 / tan(fov / 2), horizontally and vertically
     if not isinstance(dimension, list) or len(dimension) != 2:
-        degrees = math.degrees(2 * math.atan(1 / projection[0]))
+        degrees = math.degrees(2 * math.atan(1 / x_scale))
         return ParsedCamera(label=label, lens="pinhole", numbers=[degrees], size=None)
     width, height = _parse_numbers(dimension, _UNITY, location)
-    fx, fy = projection[0] * width / 2, projection[4] * height / 2
+    fx, fy = x_scale * width / 2, y_scale * height / 2
     intrinsics = [fx, fy, (width - 1) / 2, (height - 1) / 2]
     return perspective_camera(label, intrinsics, (), (width, height))
 

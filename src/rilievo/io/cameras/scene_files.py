@@ -190,10 +190,12 @@ def _parse_kapture_cameras(text: str, location: str) -> list[ParsedCamera]:
     cameras = []
     for line in text.splitlines():
         words = [word.strip() for word in line.split(",")]
-        if len(words) < 6 or line.startswith("#") or words[2] != "camera":
+        if len(words) < 6 or line.startswith("#"):
             continue
-        label, model = words[0], words[3]
-        width, height, *numbers = (_parse_number(word, location) for word in words[4:])
+        label, _name, sensor_type, model, *parameters = words
+        if sensor_type != "camera":
+            continue
+        width, height, *numbers = (_parse_number(word, location) for word in parameters)
         cameras.append(
             ParsedCamera(label=label, lens=f"colmap:{model}", numbers=numbers, size=(width, height))
         )

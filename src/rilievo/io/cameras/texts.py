@@ -75,7 +75,8 @@ def _parse_ost_camera(text: str, location: str) -> list[ParsedCamera]:
             "there are 4, use ost.yaml, which says whether they belong to a fisheye",
             path=location,
         )
-    intrinsics = [matrix[0], matrix[4], matrix[2], matrix[5]]  # fx, fy, cx, cy
+    fx, _, cx, _, fy, cy, *_ = matrix
+    intrinsics = [fx, fy, cx, cy]
     size = None
     if len(numbers.get("width", [])) == 1 and len(numbers.get("height", [])) == 1:
         size = (numbers["width"][0], numbers["height"][0])
