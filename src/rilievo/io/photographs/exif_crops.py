@@ -47,7 +47,10 @@ _BENDING = "its EXIF names a lens or camera"
 
 
 def is_exif_focal_note(note: str) -> bool:
-    """Whether a note is about the focal length in EXIF, which is not used if a camera is named."""
+    """Whether a note is about the focal length in EXIF, which is not used if a camera is named.
+
+    The notes are told by how they begin, because the server's decoders pass on their text alone.
+    """
     return note.startswith((_NOT_USED, _USED, _ZOOMED, _BENDING))
 
 
