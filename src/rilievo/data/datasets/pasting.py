@@ -1,10 +1,11 @@
 """Resize a depth map and paste it into its picture, once its placement is known."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.arrays.shapes import AnyPlane, Field, Mask, Shaped, Size
+from rilievo.arrays.shapes import AnyPlane, Field, Int, Mask, Shaped, Size, Values
 from rilievo.io.depth.placement import MapPlacement
 
 _MAX_SURFACE_RATIO = 1.1
@@ -77,16 +78,28 @@ def _nearest_sources(size: Size, new_size: Size) -> Iterator[np.ndarray]:
 
 def _bilinear_sources(values: AnyPlane, shape: Size) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the values of the four source pixels of each new pixel, with their bilinear weights."""
-    top, bottom, bottom_weight = _linear_sources(values.shape[0], shape[0])
-    left, right, right_weight = _linear_sources(values.shape[1], shape[1])
-    bottom_weight, right_weight = bottom_weight[:, None], right_weight[None, :]
-    for rows, row_weight in ((top, 1 - bottom_weight), (bottom, bottom_weight)):
-        for columns, column_weight in ((left, 1 - right_weight), (right, right_weight)):
-            yield values[rows[:, None], columns], row_weight * column_weight
+    row_sources = _linear_sources(values.shape[0], shape[0])
+    column_sources = _linear_sources(values.shape[1], shape[1])
+    for rows in row_sources:
+        for columns in column_sources:
+            weights = rows.weights[:, None] * columns.weights[None, :]
+            yield values[rows.indices[:, None], columns.indices], weights
 
 
-def _linear_sources(old: int, new: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return both source indices of each new pixel along an axis, and the weight of the second."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _AxisSources:
+    """One of the two source pixels of each new pixel along an axis, and its weight."""
+
+    indices: Int[np.ndarray, "n"]
+    weights: Values
+
+
+def _linear_sources(old: int, new: int) -> tuple[_AxisSources, _AxisSources]:
+    """Sources of each new pixel along an axis: the pixel before its centre, and the one after."""
     position = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
-    lower_index = position.astype(int)
-    return lower_index, np.minimum(lower_index + 1, old - 1), position - lower_index
+    before = position.astype(int)
+    weight_after = position - before
+    return (
+        _AxisSources(indices=before, weights=1 - weight_after),
+        _AxisSources(indices=np.minimum(before + 1, old - 1), weights=weight_after),
+    )

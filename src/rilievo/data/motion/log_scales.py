@@ -64,8 +64,10 @@ class ScaleLink:
 def linked_log_scales(count: int, links: Sequence[ScaleLink]) -> Values:
     """Log scales of ``count`` depth maps, from log ratios between any two of them.
 
-    The same least squares as ``chained_log_scales``, solved by conjugate gradients because links
-    need not form a row.
+    The same least squares as ``chained_log_scales``, whose normal equations are
+    (p 1 + l Σ d dᵀ) x = l Σ d r, where p and l are the weights of prior and links, r the log ratio
+    of a link, and d has 1 for its second map and -1 for its first. Conjugate gradients solve them
+    (Hestenes and Stiefel 1952), because links need not form a row.
     """
     prior_weight, link_weight = 1 / PRIOR_DEVIATION**2, 1 / LINK_DEVIATION**2
     first_maps = np.array([link.first for link in links], np.int64)

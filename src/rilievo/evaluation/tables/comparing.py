@@ -22,7 +22,7 @@ from rilievo.evaluation.intervals import (
 )
 from rilievo.evaluation.metrics.metric import Better, badness
 from rilievo.evaluation.model_names import shown_model_names
-from rilievo.evaluation.records import Evaluation
+from rilievo.evaluation.records import Evaluation, Summary
 from rilievo.evaluation.summaries import SIGNIFICANCE_LEVEL, metric_value_range, unscored_remark
 from rilievo.evaluation.tables.comparison import (
     Cell,
@@ -241,6 +241,7 @@ def compare_metric(
     ``ids`` are the images that all runs have. If a run has others too (``has_unshared_images``),
     the cells are means over the shared images instead of the runs' own numbers.
     """
+    # The images that all runs have scored in this metric, and the runs' values for them.
     scores_by_run = {name: {score.id: score for score in run.scores} for name, run in runs.items()}
     compared_ids = tuple(
         image_id
@@ -255,18 +256,13 @@ def compare_metric(
     scenes = tuple(first_scores[image_id].scene for image_id in compared_ids)
     images = ColumnImages(scenes=scenes, by_scene=is_by_scene(runs))
 
-    summaries = {
-        name: next(summary for summary in run.summaries if summary.metric == metric)
-        for name, run in runs.items()
-    }
+    summaries = {name: _summary_of_metric(run, metric) for name, run in runs.items()}
     better = next(iter(summaries.values())).better
-    cells = {}
-    for name, summary in summaries.items():
-        if has_unshared_images and image_values[name].size:
-            value_range = metric_value_range(better, summary.unit, image_values[name].tolist())
-            cells[name] = images.cell(image_values[name], value_range)
-        else:
-            cells[name] = Cell(value=summary.value, low=summary.low, high=summary.high)
+    cells = {name: _cell_of_summary(summary) for name, summary in summaries.items()}
+    if has_unshared_images and compared_ids:
+        for name, values in image_values.items():
+            value_range = metric_value_range(better, summaries[name].unit, values.tolist())
+            cells[name] = images.cell(values, value_range)
 
     badness_by_run = {name: badness(cell.value, better) for name, cell in cells.items()}
     best_run = min(runs, key=badness_by_run.__getitem__)
@@ -294,6 +290,14 @@ def compare_metric(
             better=better,
         ),
     )
+
+
+def _summary_of_metric(run: Evaluation, metric: str) -> Summary:
+    return next(summary for summary in run.summaries if summary.metric == metric)
+
+
+def _cell_of_summary(summary: Summary) -> Cell:
+    return Cell(value=summary.value, low=summary.low, high=summary.high)
 
 
 def _rank_and_test(

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def _read_known_csv_cached(path: Path, modified: int) -> Mapping[Path, tuple[Kno
     del modified  # Only a part of the cache's key.
     name = printable(path)
     rows = _read_csv_rows(path, name)
-    header = [cell.strip().lower() for cell in rows[0][1]] if rows else []
+    header = [cell.strip().lower() for cell in rows[0].cells] if rows else []
     missing_columns = set(_REQUIRED_COLUMNS) - set(header)
     unknown_columns = set(header) - {*_REQUIRED_COLUMNS, *_OPTIONAL_COLUMNS}
     if missing_columns or unknown_columns:
@@ -85,17 +86,17 @@ def _read_known_csv_cached(path: Path, modified: int) -> Mapping[Path, tuple[Kno
         )
 
     sizes_by_photo: dict[Path, tuple[Known, ...]] = {}
-    for line_number, row in rows[1:]:
-        if not any(cell.strip() for cell in row):
+    for row in rows[1:]:
+        if not any(cell.strip() for cell in row.cells):
             continue
-        line_name = f"{name}: line {line_number}"
-        if len(row) != len(header):
+        line_name = f"{name}: line {row.line_number}"
+        if len(row.cells) != len(header):
             raise InputError(
-                f"has {count_text(len(row), 'value')}, but the header has "
+                f"has {count_text(len(row.cells), 'value')}, but the header has "
                 f"{count_text(len(header), 'column')}",
                 path=line_name,
             )
-        values = {column: cell.strip() for column, cell in zip(header, row, strict=True)}
+        values = {column: cell.strip() for column, cell in zip(header, row.cells, strict=True)}
         photo = path.parent / values["file"]
         if not exists(photo):
             raise InputError(
@@ -111,13 +112,21 @@ def _read_known_csv_cached(path: Path, modified: int) -> Mapping[Path, tuple[Kno
     return sizes_by_photo
 
 
-def _read_csv_rows(path: Path, name: str) -> list[tuple[int, list[str]]]:
-    """Read the rows of a table, each with the number of its last line in the file."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _CsvRow:
+    """Row of a table, and the number of its last line in the file."""
+
+    line_number: int
+    cells: list[str]
+
+
+def _read_csv_rows(path: Path, name: str) -> list[_CsvRow]:
+    """Read the rows of a table, of which the first one is the header."""
     # Spreadsheet programs write a byte order mark at the start.
     lines = read_text(path).removeprefix("\ufeff").splitlines()
     reader = csv.reader(lines)
     try:
-        return [(reader.line_num, row) for row in reader]
+        return [_CsvRow(line_number=reader.line_num, cells=cells) for cells in reader]
     except csv.Error as error:
         raise InputError(f"is not a CSV table ({error})", path=name) from error
 

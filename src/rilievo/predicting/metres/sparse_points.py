@@ -53,14 +53,15 @@ def thin_by_grid(points: Points, shape: tuple[int, int]) -> Float64[np.ndarray, 
     height, width = shape
     # Cells at the far sides may be cut, which adds to their number, so all are 1.1 times as large.
     side = 1.1 * float(np.sqrt(height * width / MAX_POINTS))
-    columns = np.floor(candidates[:, 0] / side).astype(int)
-    rows = np.floor(candidates[:, 1] / side).astype(int)
-    # Sorted by cells, and by depth within each cell.
-    order = np.lexsort((candidates[:, 2], columns, rows))
-    cells = (rows * (width + 1) + columns)[order]
-    cell_starts = np.flatnonzero(np.diff(cells)) + 1
-    groups = np.split(order, cell_starts)
-    return candidates[[group[len(group) // 2] for group in groups]]
+    u, v, metres = candidates.T
+    cell_columns = np.floor(u / side).astype(int)
+    cell_rows = np.floor(v / side).astype(int)
+    # Sorted by cells, and by depth within each cell. The last key of lexsort counts most.
+    order = np.lexsort((metres, cell_columns, cell_rows))
+    cell_numbers = (cell_rows * (width + 1) + cell_columns)[order]
+    cell_starts = np.flatnonzero(np.diff(cell_numbers)) + 1
+    points_by_cell = np.split(order, cell_starts)
+    return candidates[[in_cell[len(in_cell) // 2] for in_cell in points_by_cell]]
 
 
 def _first_point_per_pixel(points: Points) -> Float64[np.ndarray, "m 3"]:
@@ -71,12 +72,12 @@ def _first_point_per_pixel(points: Points) -> Float64[np.ndarray, "m 3"]:
 
 def points_of_map(metres: Float64[np.ndarray, "h w"], shape: tuple[int, int]) -> Points:
     """Points of a map that lie inside the photograph, which may have another size than the map."""
-    y_factor, x_factor = shape[0] / metres.shape[0], shape[1] / metres.shape[1]
+    height, width = shape
+    map_height, map_width = metres.shape
     rows, columns = np.nonzero(np.isfinite(metres) & (metres > 0))
     # Borders of the map lie on borders of the photograph, half a pixel beyond the centres.
-    u = (columns + 0.5) * x_factor - 0.5
-    v = (rows + 0.5) * y_factor - 0.5
-    height, width = shape
+    u = (columns + 0.5) * (width / map_width) - 0.5
+    v = (rows + 0.5) * (height / map_height) - 0.5
     is_inside = (u >= 0) & (v >= 0) & (u <= width - 1) & (v <= height - 1)
     return np.stack([u, v, metres[rows, columns]], axis=1)[is_inside]
 

@@ -199,6 +199,15 @@ def _needs_frame_pixels(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _FinishedFrame:
+    """Frame with its results for each sink, and the number of its pixels with depth."""
+
+    frame: Frame
+    rendered: list[Rendered]
+    valid_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _SecondPass:
     """Second pass over a video, which finishes its frames and writes the results.
 
@@ -345,9 +354,7 @@ class _SecondPass:
     def _render_and_count_valid(self, sinks: Sequence[Sink], report: Report) -> int:
         """Write all frames, and return the number of pixels with depth."""
 
-        def finish_frame(
-            frame_and_inference: tuple[Frame, Inference],
-        ) -> tuple[Frame, list[Rendered], int]:
+        def finish_frame(frame_and_inference: tuple[Frame, Inference]) -> _FinishedFrame:
             """Render a frame for all sinks, and count its pixels with depth."""
             frame, inference = frame_and_inference
             photo = self.options.prepare(frame.photo)
@@ -356,19 +363,19 @@ class _SecondPass:
             rendered = [sink.render(prediction, frame) for sink in sinks]
             depth = prediction.depth_or_none
             valid_count = 0 if depth is None else int(np.count_nonzero(depth.valid))
-            return frame, rendered, valid_count
+            return _FinishedFrame(frame=frame, rendered=rendered, valid_count=valid_count)
 
         height, width = self.source.size
         workers = max(1, min(os.cpu_count() or 1, _MAX_PIXELS_IN_WORK // (height * width)))
         finish_timed = self.options.stopwatch.timed(FINISH, finish_frame)
         frame_count = self.stored.count
         total_valid_count = 0
-        for frame, rendered, valid_count in map_ahead(
-            finish_timed, self._frames_and_inferences(), workers=workers
-        ):
-            for sink, frame_data in zip(sinks, rendered, strict=True):
+        for finished in map_ahead(finish_timed, self._frames_and_inferences(), workers=workers):
+            frame = finished.frame
+            for sink, frame_data in zip(sinks, finished.rendered, strict=True):
                 sink.write(frame_data, frame.ticks - self._origin_tick)
-            total_valid_count += valid_count
+            total_valid_count += finished.valid_count
+            # Each frame counts twice: the first pass has counted all of them once.
             report(frame_count + frame.index + 1, 2 * frame_count)
         return total_valid_count
 

@@ -106,10 +106,10 @@ def _unfold_upsampling_weights(layers: Iterable[_Arrays]) -> Iterator[_Arrays]:
     order_by_new_pixel = np.arange(36).reshape(9, 4).T.ravel()
     is_rearranged = False
     for layer in layers:
-        kernel = layer[0]
+        kernel, *biases = layer  # a norm has further arrays
         if kernel.shape[2:] == (4, 4):
             is_rearranged = True
-            bias = layer[1]
+            [bias] = biases
             copies = kernel.reshape(-1, 4, *kernel.shape[1:])
             yield copies[:, 0, :, :3, :3], bias[::4]
         elif is_rearranged and kernel.shape[0] == order_by_new_pixel.size:

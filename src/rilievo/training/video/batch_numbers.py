@@ -24,7 +24,9 @@ class BatchResult:
     """Predictions for a batch, and their loss.
 
     Attributes:
-        sigmoids: Outputs of the depth network for the targets, in 0..1, by scale.
+        views: Targets of the batch and their sources.
+        sigmoids: Outputs of the depth network for the targets, in 0..1, the finest scale first.
+        motions: ``source_T_target`` of all targets, for each source.
     """
 
     views: Views
@@ -42,14 +44,14 @@ def batch_log_columns(result: BatchResult) -> dict[str, Scalar]:
     of log depth; ``translation`` is in the unit of depth and ``rotation`` in degrees.
     """
     loss = result.loss
-    sigmoids = result.sigmoids[0]
+    finest_sigmoids = result.sigmoids[0]
     zero = torch.zeros_like(loss.total)
     extra_terms = dict(loss.terms)
     photometric = extra_terms.pop("photometric", zero)
     smoothness = extra_terms.pop("smoothness", zero)
     log_depth = loss.depth.log().flatten(1)
     motions = torch.stack(result.motions)
-    is_saturated = (sigmoids < _SATURATED) | (sigmoids > 1 - _SATURATED)
+    is_saturated = (finest_sigmoids < _SATURATED) | (finest_sigmoids > 1 - _SATURATED)
     return {
         "photometric": photometric,
         "smoothness": smoothness,

@@ -85,21 +85,28 @@ def object_crop(mask: Mask) -> ObjectCrop | None:
     rows, columns = np.nonzero(half_mask[top : top + _CROP_SIDE, left : left + _CROP_SIDE])
     if not rows.size:
         return None
-    (top_in_middle, left_in_middle), side = _square_around(rows, columns)
+    square = _square_around(rows, columns)
     return ObjectCrop(
         size=size,
         copy_size=copy_size,
         half_size=half_size,
-        top=top + top_in_middle,
-        left=left + left_in_middle,
-        side=side,
+        top=top + square.top,
+        left=left + square.left,
+        side=square.side,
     )
 
 
-def _square_around(
-    rows: Shaped[np.ndarray, "n"], columns: Shaped[np.ndarray, "n"]
-) -> tuple[tuple[int, int], int]:
-    """(top, left) and side of a square around pixels, without their last row and column."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Square:
+    """Square of pixels, by its first row and column."""
+
+    top: int
+    left: int
+    side: int
+
+
+def _square_around(rows: Shaped[np.ndarray, "n"], columns: Shaped[np.ndarray, "n"]) -> _Square:
+    """Square around pixels of the middle, without their last row and column."""
     first = np.array([rows.min(), columns.min()])
     box_sides = np.array([rows.max(), columns.max()]) - first
     side = max(int(box_sides.max()), 1)
@@ -108,7 +115,8 @@ def _square_around(
     # Near a border, the whole margin goes before the box.
     if (top_left < 0).any() or (top_left + side > _CROP_SIDE).any():
         top_left = np.maximum(first - margin, 0)
-    return (int(top_left[0]), int(top_left[1])), side
+    top, left = top_left.tolist()
+    return _Square(top=top, left=left, side=side)
 
 
 def _side_at_512(side: int, shorter_side: int) -> int:
