@@ -21,13 +21,30 @@ from rilievo.io.depth.raw_depth_map import (
     scan_directions,
 )
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _OutlierThreshold:
+    """Ratio to the other values, and fraction of the pixels, at which a value is an outlier."""
+
+    min_ratio: float
+    min_fraction: float
+
+
 _MIN_PIXELS = 5
-_FAR_THRESHOLDS = ((1.1, 0.05), (1.25, 0.02), (2.0, 0.005), (3.0, 0.0002))
-"""(minimum ratio, minimum fraction): the largest value is an outlier if it is so many times the
-others, and so large a fraction of the pixels has it. Rarer values need a larger ratio."""
-_NEAR_THRESHOLDS = ((3.0, 0.005), (2.0, 0.01), (1.25, 0.05))
+_FAR_THRESHOLDS = (
+    _OutlierThreshold(min_ratio=1.1, min_fraction=0.05),
+    _OutlierThreshold(min_ratio=1.25, min_fraction=0.02),
+    _OutlierThreshold(min_ratio=2.0, min_fraction=0.005),
+    _OutlierThreshold(min_ratio=3.0, min_fraction=0.0002),
+)
+"""The largest value is an outlier if it reaches any of these. Rarer values need a larger ratio."""
+_CLEARLY_NEAR = _OutlierThreshold(min_ratio=3.0, min_fraction=0.005)
+_NEAR_THRESHOLDS = (
+    _CLEARLY_NEAR,
+    _OutlierThreshold(min_ratio=2.0, min_fraction=0.01),
+    _OutlierThreshold(min_ratio=1.25, min_fraction=0.05),
+)
 """The same for the smallest value, with the ratio of the others to it."""
-_CLEAR_NEAR_THRESHOLDS = _NEAR_THRESHOLDS[:1]
 _MIN_FAR_RATIO = 1.1  # of the largest value to the others; closer ones are never outliers
 _MIN_TYPE_MAX_RATIO = 1.25  # the same for the largest value of a type, whatever its pixels
 _MIN_TYPE_MAX_FRACTION = 0.001  # of all pixels, for the largest value of a type among close others
@@ -61,12 +78,13 @@ class _ExtremeValue:
     others: Values
     ratio: float
 
-    def is_outlier(self, thresholds: Sequence[tuple[float, float]]) -> bool:
-        """Whether its ratio and its fraction both reach one of the pairs of thresholds."""
-        return any(
-            self.ratio >= min_ratio and self.fraction >= min_fraction
-            for min_ratio, min_fraction in thresholds
-        )
+    def reaches(self, threshold: _OutlierThreshold) -> bool:
+        """Whether it is an outlier by a threshold."""
+        return self.ratio >= threshold.min_ratio and self.fraction >= threshold.min_fraction
+
+    def is_outlier(self, thresholds: Sequence[_OutlierThreshold]) -> bool:
+        """Whether it is an outlier by any of the thresholds."""
+        return any(self.reaches(threshold) for threshold in thresholds)
 
 
 def background_warnings(raw_map: RawDepthMap, *, are_codes: bool) -> list[str]:
@@ -232,11 +250,11 @@ def _is_near_mark(raw_map: RawDepthMap, smallest: _ExtremeValue) -> bool:
     """Whether the smallest value is an outlier, and not a flat object in front of everything."""
     if raw_map.integer_type is None:
         # In floats only a scaled zero is suspicious, and that is far below all depth.
-        return smallest.is_outlier(_CLEAR_NEAR_THRESHOLDS)
+        return smallest.reaches(_CLEARLY_NEAR)
     if not smallest.is_outlier(_NEAR_THRESHOLDS):
         return False
-    clear_ratio, _ = _CLEAR_NEAR_THRESHOLDS[0]
-    return smallest.ratio >= clear_ratio or not _is_flat_object(raw_map, smallest.value)
+    is_clearly_nearer = smallest.ratio >= _CLEARLY_NEAR.min_ratio
+    return is_clearly_nearer or not _is_flat_object(raw_map, smallest.value)
 
 
 def _outlier_message(raw_map: RawDepthMap, extreme: _ExtremeValue) -> str:
