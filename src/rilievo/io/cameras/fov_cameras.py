@@ -287,12 +287,13 @@ def _camera_from_fov(
             f"{width / height:.4g}, but the file gives {aspect:.4g}: keep only the correct value",
             path=location,
         )
-    focal_lengths = []
-    if field_of_view.horizontal is not None:
-        focal_lengths.append(width / 2 / math.tan(field_of_view.horizontal / 2))
-    if field_of_view.vertical is not None:
-        focal_lengths.append(height / 2 / math.tan(field_of_view.vertical / 2))
-    fx, fy = focal_lengths[0], focal_lengths[-1]
+    fx = _focal_length(width, field_of_view.horizontal)
+    fy = _focal_length(height, field_of_view.vertical)
+    if fx is None or fy is None:
+        # Pixels are square, so the one that is known is both.
+        focal = fy if fx is None else fx
+        assert focal is not None, "a field of view has at least one angle"
+        return _centred_camera(label, focal, focal, sides)
     if abs(fx / fy - 1) > MAX_ROUNDING:
         # It happens with Blender, whose angle_y ignores the picture's proportions.
         expected = math.degrees(2 * math.atan(height / 2 / fx))
@@ -304,6 +305,11 @@ def _camera_from_fov(
             path=location,
         )
     return _centred_camera(label, fx, fy, sides)
+
+
+def _focal_length(side: float, angle: float | None) -> float | None:
+    """Focal length with which a side of a picture [px] spans an angle [rad]; None without one."""
+    return None if angle is None else side / 2 / math.tan(angle / 2)
 
 
 def _camera_from_fov_without_size(

@@ -320,10 +320,10 @@ def _require_single_camera(cameras: Sequence[ParsedCamera], location: str) -> Sp
 def _lens_from_camera(camera: ParsedCamera, location: str) -> SpelledLens:
     """Check a parsed camera and convert it to a lens."""
     numbers = require_finite(camera.numbers, location)
-    if camera.lens.startswith("colmap:"):
+    if camera.is_colmap:
         assert camera.size is not None, "only kapture's parser makes them, with a size"
         height, width = check_picture_size(*camera.size, location)
-        return colmap_lens(camera.lens.removeprefix("colmap:"), width, height, numbers, location)
+        return colmap_lens(camera.lens, width, height, numbers, location)
     if camera.lens == "equirect":
         return SpelledLens(name="equirect")
     size = None if camera.size is None else check_picture_size(*camera.size, location)

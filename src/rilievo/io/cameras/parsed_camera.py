@@ -10,11 +10,13 @@ class ParsedCamera:
 
     Attributes:
         label: Name of the camera in the file.
-        lens: Name of a lens of ``geometry.cameras.spelling``, or ``colmap:`` and COLMAP's name.
-        numbers: fx, fy, cx, cy and coefficients; the centre of the top-left pixel is (0, 0).
+        lens: Name of a lens of ``geometry.cameras.spelling``, or of a model of COLMAP.
+        numbers: fx, fy, cx, cy and coefficients; the centre of the top-left pixel is (0, 0). Those
+            of COLMAP's models are as COLMAP has them.
         size: (width, height) of its pictures; None if not stated.
         aspect: Width over height of its pictures, if only that is stated.
         note: Sentence on what the parser chose or assumed.
+        is_colmap: Whether lens and numbers are COLMAP's.
     """
 
     label: str
@@ -23,6 +25,7 @@ class ParsedCamera:
     size: tuple[float, float] | None
     aspect: float | None = None
     note: str | None = None
+    is_colmap: bool = False
 
 
 def perspective_camera(

@@ -197,7 +197,9 @@ def _parse_kapture_cameras(text: str, location: str) -> list[ParsedCamera]:
             continue
         width, height, *numbers = (_parse_number(word, location) for word in parameters)
         cameras.append(
-            ParsedCamera(label=label, lens=f"colmap:{model}", numbers=numbers, size=(width, height))
+            ParsedCamera(
+                label=label, lens=model, numbers=numbers, size=(width, height), is_colmap=True
+            )
         )
     return cameras
 
