@@ -455,10 +455,11 @@ def parse_known(text: str) -> Known:
     if len(parts) not in (3, 4):
         raise OptionError(f"{expected}; found {_value_count(parts)}")
     try:
-        u, v, metres = float(parts[0]), float(parts[1]), parse_metres(parts[2])
+        u_text, v_text, metres_text, *direction = parts
+        u, v, metres = float(u_text), float(v_text), parse_metres(metres_text)
     except ValueError:
         raise OptionError(f"{expected}; the first three must be numbers") from None
-    along = parts[3] if len(parts) == 4 else Along.AXIS
+    [along] = direction or [Along.AXIS]
     if along not in list(Along):
         raise OptionError(f"{expected}; '{along}' is neither axis nor ray")
     return KnownPoint(u=u, v=v, metres=metres, along=Along(along))
@@ -478,10 +479,11 @@ def parse_length(text: str) -> KnownLength:
     if len(parts) != 5:
         raise OptionError(f"{expected}; found {_value_count(parts)}")
     try:
-        u1, v1, u2, v2 = (float(part) for part in parts[:4])
+        *coordinates, length = parts
+        u1, v1, u2, v2 = map(float, coordinates)
     except ValueError:
         raise OptionError(f"{expected}; the first four must be numbers") from None
-    return KnownLength(u1=u1, v1=v1, u2=u2, v2=v2, metres=_parse_length_or_name(parts[4]))
+    return KnownLength(u1=u1, v1=v1, u2=u2, v2=v2, metres=_parse_length_or_name(length))
 
 
 def _parse_length_or_name(text: str) -> float:
@@ -513,14 +515,15 @@ def parse_rectangle(text: str) -> KnownRectangle:
         raise OptionError(f"{expected}; found {_value_count(parts)}")
     try:
         coordinates = [float(part.removesuffix("px")) for part in parts[:8]]
-        error = float(parts[9].removesuffix("px")) if len(parts) == 10 else CORNER_ERROR
+        sides, *error_text = parts[8:]
+        error = float(error_text[0].removesuffix("px")) if error_text else CORNER_ERROR
     except ValueError:
         raise OptionError(
             f"{expected}; the first eight must be numbers, and a tenth is the error of a "
             "corner, such as 0.5px"
         ) from None
     corners = tuple(zip(coordinates[::2], coordinates[1::2], strict=True))
-    return KnownRectangle(corners=corners, sides=parse_sides(parts[8]), error=error)
+    return KnownRectangle(corners=corners, sides=parse_sides(sides), error=error)
 
 
 def parse_circle(text: str) -> KnownCircle:

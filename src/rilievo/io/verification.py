@@ -230,7 +230,8 @@ class _Findings:
                 for sums in (recorded_sums, pending_sums)
                 if name in sums
             ]
-            self._add_result(path, None if None in faults else faults[-1])
+            matches_a_sum = None in faults
+            self._add_result(path, None if matches_a_sum else faults[-1])
         self._add_result(checksums, _BEING_REPLACED)
 
     def _verify_sidecar(self, path: Path) -> None:

@@ -44,8 +44,10 @@ def check_disk_space(
 
 def format_bytes(count: float) -> str:
     """Format a number of bytes, such as "1.2 GB"."""
-    unit, size = next((pair for pair in _UNITS if count >= pair[1]), ("bytes", 1))
-    return f"{count / size:,.3g} {unit}"
+    for unit, size in _UNITS:
+        if count >= size:
+            return f"{count / size:,.3g} {unit}"
+    return f"{count:,.3g} bytes"
 
 
 def check_memory(needed: float, subject: str, hint: str | Text, *, free: int | None = None) -> None:

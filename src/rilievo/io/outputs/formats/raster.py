@@ -80,6 +80,11 @@ class _Corners:
     y: Float32[np.ndarray, "3 m"]
     values: Float32[np.ndarray, "4 3 m"]
 
+    @property
+    def x(self) -> Float32[np.ndarray, "3 m"]:
+        """Columns of the corners [px]."""
+        return self.values[0]
+
     def select_triangles(self, which: slice) -> "_Corners":
         return _Corners(y=self.y[:, which], values=self.values[..., which])
 
@@ -148,8 +153,9 @@ def _sort_corners_by_y(triangles: Int32[np.ndarray, "3 m"], y: Field) -> Int32[n
 def _triangle_batches(corners: _Corners, shape: tuple[int, int]) -> Iterator[slice]:
     """Split the triangles, in order, into batches whose boxes have about the same area in total."""
     height, width = shape
-    x, y = corners.values[0].clip(0, width), corners.y.clip(0, height)
-    box_height = y[2] - y[0] + 1
+    x = corners.x.clip(0, width)
+    top_y, _, bottom_y = corners.y.clip(0, height)
+    box_height = bottom_y - top_y + 1
     box_width = x.max(axis=0) - x.min(axis=0) + 1
     total_area = np.cumsum(box_height * box_width, dtype=np.float64)
     if not len(total_area):
@@ -163,15 +169,16 @@ def _triangle_batches(corners: _Corners, shape: tuple[int, int]) -> Iterator[sli
 def _row_spans(corners: _Corners, height: int) -> _Spans:
     """Cut triangles, whose corners go from top to bottom, into one span for each row."""
     y, values = corners.y, corners.values
-    first_row = np.ceil(y[0]).clip(0, height).astype(np.int32)
-    end_row = np.ceil(y[2]).clip(0, height).astype(np.int32)
+    top_y, middle_y, bottom_y = y
+    first_row = np.ceil(top_y).clip(0, height).astype(np.int32)
+    end_row = np.ceil(bottom_y).clip(0, height).astype(np.int32)
     span_count, row = _expand_ranges(first_row, end_row)
     row_y = row.astype(np.float32)
     triangle = np.repeat(np.arange(len(span_count), dtype=np.intp), span_count)
 
     # Each span goes from the long edge, between the top and the bottom corner, to one of the short
     # edges. These are those to the middle corner first, then those from it.
-    is_below_middle = row_y >= np.repeat(y[1], span_count)
+    is_below_middle = row_y >= np.repeat(middle_y, span_count)
     short_edge = triangle + len(span_count) * is_below_middle
     at_long_edge = _interpolate_on_edges(
         y[:1], y[2:], values[:, :1], values[:, 2:], triangle, row_y
@@ -179,7 +186,8 @@ def _row_spans(corners: _Corners, height: int) -> _Spans:
     at_short_edge = _interpolate_on_edges(
         y[:-1], y[1:], values[:, :-1], values[:, 1:], short_edge, row_y
     )
-    is_long_edge_left = at_long_edge[0] <= at_short_edge[0]
+    x_at_long_edge, x_at_short_edge = at_long_edge[0], at_short_edge[0]
+    is_long_edge_left = x_at_long_edge <= x_at_short_edge
     return _Spans(
         row=row,
         left=np.where(is_long_edge_left, at_long_edge, at_short_edge),
@@ -213,7 +221,8 @@ def _span_pixels(
     spans: _Spans, width: int
 ) -> tuple[Int[np.ndarray, "k"], Float32[np.ndarray, "3 k"]]:
     """Flat index of each pixel of the spans, and its 1/z, u/z and v/z."""
-    left_x, right_x = spans.left[0], spans.right[0]
+    left_x, *_ = spans.left
+    right_x, *_ = spans.right
     left_values, right_values = spans.left[1:], spans.right[1:]
     first_column = np.ceil(left_x).clip(0, width).astype(np.int32)
     end_column = np.ceil(right_x).clip(0, width).astype(np.int32)
