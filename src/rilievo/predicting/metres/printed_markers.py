@@ -43,6 +43,12 @@ _FOOT_HEIGHT = 0.030
 """Height of the page's foot with the ruler and the command [m]."""
 _RULER_LENGTH = 0.1
 """Length of the line by which a user checks the scale of the print [m]."""
+_RULER_HEIGHT = 0.012
+"""Height of the ruler above the bottom margin [m]."""
+_RULER_TICK = 0.003
+"""Length of the ruler's marks to each side of the line [m]."""
+_COMMAND_DISTANCE = 0.006
+"""Distance of the command below the ruler [m]."""
 _TEXT_HEIGHT = 0.004
 """Height of letters, and the distance of a text from what it explains [m]."""
 
@@ -200,15 +206,15 @@ def _draw_foot(page: Image.Image, side: float, height: float) -> None:
     ``side`` is that of the markers, and ``height`` that of the page [m].
     """
     draw = ImageDraw.Draw(page)
-    ruler_y = height - _PAGE_MARGIN - 0.012
+    ruler_y = height - _PAGE_MARGIN - _RULER_HEIGHT
     line_y = _page_pixels(ruler_y)
     left, right = _page_pixels(_PAGE_MARGIN), _page_pixels(_PAGE_MARGIN + _RULER_LENGTH)
     draw.line([(left, line_y), (right, line_y)], fill=0, width=4)
-    tick = _page_pixels(0.003)
+    tick = _page_pixels(_RULER_TICK)
     for x in (left, right):
         draw.line([(x, line_y - tick), (x, line_y + tick)], fill=0, width=4)
     text_left = _PAGE_MARGIN + _RULER_LENGTH + _TEXT_HEIGHT
-    _draw_text(page, text_left, ruler_y - 0.003, "100 mm when printed at 100%")
+    _draw_text(page, text_left, ruler_y - _RULER_TICK, "100 mm when printed at 100%")
     command = f"rilievo predict photo.jpg --markers {side:g}"
     explanation = f"Side of the black squares: {1000 * side:g} mm. Use: {command}"
-    _draw_text(page, _PAGE_MARGIN, ruler_y + 0.006, explanation)
+    _draw_text(page, _PAGE_MARGIN, ruler_y + _COMMAND_DISTANCE, explanation)

@@ -28,10 +28,13 @@ from rilievo.training.tensors import (
 
 _MOTION_FACTOR = 0.01
 """Factor of the outputs, as motion between frames is small."""
-_CNN_WIDTHS = (6, 16, 32, 64, 128, 256, 256, 256)
-"""Channels of the inputs and of the layers of ``PoseCNN``."""
-_CNN_KERNELS = (7, 5, 3, 3, 3, 3, 3)
-"""Sides of the kernels of its layers."""
+_MOTION_NUMBERS = 6
+"""Numbers of a motion: three of axis times angle, and three of the translation."""
+_TWO_FRAMES = 6
+"""Channels of two frames in RGB."""
+_DECODER_CHANNELS = 256
+_CNN_CHANNELS_AND_KERNELS = ((16, 7), (32, 5), (64, 3), (128, 3), (256, 3), (256, 3), (256, 3))
+"""Output channels of each layer of ``PoseCNN``, and the side of its kernel."""
 
 Motion = tuple[Vectors, Vectors]
 """Axis times angle [rad], and translation, from the earlier to the later camera."""
@@ -55,7 +58,7 @@ class PoseNet(PoseNetwork):
 
     def __init__(self, encoder: str = "resnet18") -> None:
         super().__init__()
-        self.encoder = ResNetEncoder(encoder, colours=6)
+        self.encoder = ResNetEncoder(encoder, colours=_TWO_FRAMES)
         # ReLU and max pooling commute. After the pooling, the ReLU has a smaller map to rectify.
         resnet = self.encoder.encoder
         resnet.maxpool = nn.Sequential(resnet.maxpool, resnet.act1)
@@ -111,10 +114,10 @@ class PoseDecoder(nn.Module):
     def __init__(self, channels: int, *, inputs: int, motions: int) -> None:
         super().__init__()
         layers = (
-            nn.Conv2d(channels, 256, 1),
-            nn.Conv2d(inputs * 256, 256, 3, 1, 1),
-            nn.Conv2d(256, 256, 3, 1, 1),
-            nn.Conv2d(256, 6 * motions, 1),
+            nn.Conv2d(channels, _DECODER_CHANNELS, 1),
+            nn.Conv2d(inputs * _DECODER_CHANNELS, _DECODER_CHANNELS, 3, 1, 1),
+            nn.Conv2d(_DECODER_CHANNELS, _DECODER_CHANNELS, 3, 1, 1),
+            nn.Conv2d(_DECODER_CHANNELS, _MOTION_NUMBERS * motions, 1),
         )
         self.net = nn.ModuleList(layers)
 
@@ -130,13 +133,12 @@ class PoseCNN(PoseNetwork):
 
     def __init__(self) -> None:
         super().__init__()
-        self.net = nn.ModuleList(
-            nn.Conv2d(inputs, outputs, kernel, stride=2, padding=kernel // 2)
-            for inputs, outputs, kernel in zip(
-                _CNN_WIDTHS[:-1], _CNN_WIDTHS[1:], _CNN_KERNELS, strict=True
-            )
-        )
-        self.pose_conv = nn.Conv2d(256, 6, 1)
+        self.net = nn.ModuleList()
+        channels = _TWO_FRAMES
+        for outputs, kernel in _CNN_CHANNELS_AND_KERNELS:
+            self.net.append(nn.Conv2d(channels, outputs, kernel, stride=2, padding=kernel // 2))
+            channels = outputs
+        self.pose_conv = nn.Conv2d(channels, _MOTION_NUMBERS, 1)
 
     @classmethod
     def from_blueprint(cls, blueprint: VideoBlueprint, encoder: Encoder | None) -> PoseNetwork:
