@@ -6,8 +6,9 @@ before the tiles are blended.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 from PIL import Image
@@ -78,8 +79,7 @@ class _Box:
 class _TileCanvas:
     """Weighted sum of tiles, at the resolution at which the network sees a tile.
 
-    Fields are stacked along the first axis: depth in the blending space if there is any, three
-    components of normals, confidence and sky.
+    The fields of an inference are stacked along the first axis, in the order of ``_stack_fields``.
     """
 
     def __init__(
@@ -107,7 +107,8 @@ class _TileCanvas:
         self._weight = np.zeros(self._shape, np.float32)
         self._has_depth = whole.depth is not None
         self._has_normals = whole.normals is not None
-        self._probability_names = tuple(_probabilities_by_name(whole))
+        self._has_confidence = whole.confidence is not None
+        self._has_sky = whole.sky is not None
 
     def add_tile(self, box: _Box, tile: Inference) -> None:
         """Add a tile, after its coarse shape is replaced by that of the whole photograph."""
@@ -123,6 +124,7 @@ class _TileCanvas:
         if self._has_depth:
             fields[0] = self._space.match(fields[0], whole_fields[0], valid)
         detailed = fields + _coarse_shape(whole_fields - fields, valid)
+        # The first field is depth; without depth, all pixels are valid.
         detailed[0] = np.where(valid, detailed[0], whole_fields[0])
         weight = _fade_weights(whole_fields.shape[1:])
         self._weighted_sum[:, *window] += weight * detailed
@@ -130,29 +132,34 @@ class _TileCanvas:
 
     def blended_inference(self) -> Inference:
         """Weighted mean of the tiles."""
-        mean = self._weighted_sum / self._weight
-        normals_start = int(self._has_depth)
-        probabilities_start = normals_start + 3 * self._has_normals
+        fields = iter(self._weighted_sum / self._weight)
+        depth = self._space.to_depth(next(fields)) if self._has_depth else None
+        normals = np.stack([*islice(fields, 3)]) if self._has_normals else None
         # The sum of detail and coarse shape may be outside 0 to 1.
-        probabilities = mean[probabilities_start:].clip(0, 1)
-        by_name = dict(zip(self._probability_names, probabilities, strict=True))
+        confidence = next(fields).clip(0, 1) if self._has_confidence else None
+        sky = next(fields).clip(0, 1) if self._has_sky else None
         return Inference(
-            depth=self._space.to_depth(mean[0]) if self._has_depth else None,
+            depth=depth,
             valid=None if self._valid.all() else self._valid,
-            normals=mean[normals_start:probabilities_start] if self._has_normals else None,
-            confidence=by_name.get("confidence"),
-            sky=by_name.get("sky"),
+            normals=normals,
+            confidence=confidence,
+            sky=sky,
         )
 
 
 def _stack_fields(
     inference: Inference, space: BlendingSpace, shape: tuple[int, ...]
 ) -> tuple[np.ndarray, Mask]:
-    """Stack the fields of an inference, resized to ``shape``, and return where depth is valid."""
+    """Stack the fields of an inference, resized to ``shape``, and return where depth is valid.
+
+    The order is depth in the blending space, three components of normals, confidence and sky. What
+    the inference lacks is left out.
+    """
     size = (shape[0], shape[1])
     fields = [] if inference.depth is None else [depth_in_space(inference, space)]
     fields += [] if inference.normals is None else list(inference.normals)
-    fields += _probabilities_by_name(inference).values()
+    probabilities = (inference.confidence, inference.sky)
+    fields += [probability for probability in probabilities if probability is not None]
     stack = np.stack([resize(field, size) for field in fields])
     valid = inference.valid
     if inference.depth is None or valid is None:
@@ -164,11 +171,6 @@ def _stack_fields(
     depth_sum = resize(np.where(valid, fields[0], np.float32(0)), size)
     np.divide(depth_sum, valid_fraction, out=stack[0], where=resized_valid)
     return stack, resized_valid
-
-
-def _probabilities_by_name(inference: Inference) -> Mapping[str, Field]:
-    fields = {"confidence": inference.confidence, "sky": inference.sky}
-    return {name: field for name, field in fields.items() if field is not None}
 
 
 def _coarse_shape(fields: np.ndarray, valid: Mask) -> np.ndarray:
