@@ -465,8 +465,9 @@ def _padding_note(pair: _MapInPicture, values: AnyPlane) -> str | None:
     difference = difference_in_proportions(pair.map_size, pair.picture_size)
     if not is_padded_to_step or difference_inside > difference:
         return None
-    rows = f"{bands.top}:{bands.top + inside[0]}"
-    columns = f"{bands.left}:{bands.left + inside[1]}"
+    height, width = inside
+    rows = f"{bands.top}:{bands.top + height}"
+    columns = f"{bands.left}:{bands.left + width}"
     return (
         f"{pair.map_text}, and its border ({bands}) has no depth or repeats the line next to it, "
         f"so it may be a map of {format_size(inside)} with padding; if it is, cut off the padding: "

@@ -106,20 +106,30 @@ def read_own_depth(
         )
     if packets.mention(GDEPTH):
         return _read_or_mark_broken("GDepth", lambda: _read_gdepth(packets, orientation))
+    heif_depth = _read_heif_depth(image, file)
+    if heif_depth is not None:
+        return heif_depth
+    if "mp" in image.info and file is not None:
+        return _read_or_mark_broken("Apple", lambda: _read_apple_jpeg(image, file, orientation))
+    return None
+
+
+def _read_heif_depth(image: Image.Image, file: BufferedReader | BytesIO | None) -> OwnDepth | None:
+    """Read the depth in a HEIC file: its map if that is in metres, or else by its two views.
+
+    If neither gives metres, the map says why.
+    """
     heif_map = None
     if image.info.get("depth_images"):
         heif_map = _read_or_mark_broken("HEIF", lambda: _read_apple_heif(image, file))
         if heif_map is not None and heif_map.metres is not None:
             return heif_map
+    view_depth = None
     if "heif" in image.info and file is not None:
         view_depth = _read_or_mark_broken("two views", lambda: _match_two_views(image, file))
-        if view_depth is not None and (view_depth.metres is not None or heif_map is None):
+        if view_depth is not None and view_depth.metres is not None:
             return view_depth
-    if heif_map is not None:
-        return heif_map
-    if "mp" in image.info and file is not None:
-        return _read_or_mark_broken("Apple", lambda: _read_apple_jpeg(image, file, orientation))
-    return None
+    return view_depth if heif_map is None else heif_map
 
 
 def _read_or_mark_broken(source: str, read: Callable[[], OwnDepth | None]) -> OwnDepth | None:
