@@ -63,6 +63,25 @@ class StoredPoints:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Field:
+    """Field of the points in a file.
+
+    Attributes:
+        type: NumPy's type, with its byte order.
+        count: How many numbers it has.
+    """
+
+    name: str
+    type: str
+    count: int = 1
+
+    @property
+    def row_bytes(self) -> int:
+        """Its length in a binary row."""
+        return np.dtype(self.type).itemsize * self.count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Columns:
     """Where x, y and z stand in rows of numbers.
 
@@ -147,23 +166,31 @@ def _header_lines(content: bytes, last_word: bytes) -> tuple[list[list[str]], in
 def _parse_pcd(content: bytes) -> Points:
     lines, start = _header_lines(content, b"DATA")
     header = {words[0].upper(): words[1:] for words in lines if words and words[0][0] != "#"}
-    fields = header.get("FIELDS", [])
-    sizes, types = header.get("SIZE", []), header.get("TYPE", [])
-    counts = header.get("COUNT", ["1"] * len(fields))
-    if not fields or not len(fields) == len(sizes) == len(types) == len(counts):
-        raise ValueError("FIELDS, SIZE, TYPE and COUNT of its header are not equally many")
-    numpy_types = [_pcd_type(*kind) for kind in zip(types, sizes, strict=True)]
-    repeats = [_whole(count, "COUNT") for count in counts]
+    fields = _pcd_fields(header)
     count = _point_count(header.get("POINTS") or _product(header))
     encoding = " ".join(header.get("DATA", []))
     body = memoryview(content)[start:]
     if encoding == "ascii":
-        return _parse_rows(bytes(body), _columns(fields, numpy_types, repeats), count)
+        return _parse_rows(bytes(body), _columns(fields), count)
     if encoding == "binary":
-        return _unpack_rows(body, _columns(fields, numpy_types, repeats), count)
+        return _unpack_rows(body, _columns(fields), count)
     if encoding == "binary_compressed":
-        return _read_compressed_points(bytes(body), fields, numpy_types, repeats, count)
+        return _read_compressed_points(bytes(body), fields, count)
     raise ValueError(f"DATA is '{encoding[:40]}', expected ascii, binary or binary_compressed")
+
+
+def _pcd_fields(header: Mapping[str, Sequence[str]]) -> list[_Field]:
+    """Read the fields of the points from the header of a PCD file."""
+    names = header.get("FIELDS", [])
+    sizes, types = header.get("SIZE", []), header.get("TYPE", [])
+    counts = header.get("COUNT", ["1"] * len(names))
+    if not names or not len(names) == len(sizes) == len(types) == len(counts):
+        raise ValueError("FIELDS, SIZE, TYPE and COUNT of its header are not equally many")
+    numpy_types = [_pcd_type(*kind) for kind in zip(types, sizes, strict=True)]
+    return [
+        _Field(name=name, type=numpy_type, count=_whole(count, "COUNT"))
+        for name, numpy_type, count in zip(names, numpy_types, counts, strict=True)
+    ]
 
 
 def _product(header: Mapping[str, Sequence[str]]) -> list[str]:
@@ -193,21 +220,25 @@ def _point_count(words: Sequence[str]) -> int:
     return count
 
 
-def _columns(names: Sequence[str], types: Sequence[str], repeats: Sequence[int]) -> _Columns:
-    """Find x, y and z among the columns of a row, each of which holds one or more numbers."""
-    lower_names = [name.lower() for name in names]
+def _columns(fields: Sequence[_Field]) -> _Columns:
+    """Find x, y and z among the fields of a row."""
+    lower_names = [field.name.lower() for field in fields]
     positions = []
     for axis in _AXES:
-        if lower_names.count(axis) != 1 or repeats[lower_names.index(axis)] != 1:
+        if lower_names.count(axis) != 1 or fields[lower_names.index(axis)].count != 1:
             raise ValueError(f"its points have no single number {axis}")
         positions.append(lower_names.index(axis))
-    sizes = [np.dtype(kind).itemsize * repeat for kind, repeat in zip(types, repeats, strict=True)]
     return _Columns(
-        indices=tuple(sum(repeats[:position]) for position in positions),
-        types=tuple(types[position] for position in positions),
-        offsets=tuple(sum(sizes[:position]) for position in positions),
-        row_bytes=sum(sizes),
+        indices=tuple(sum(field.count for field in fields[:position]) for position in positions),
+        types=tuple(fields[position].type for position in positions),
+        offsets=tuple(_row_bytes(fields[:position]) for position in positions),
+        row_bytes=_row_bytes(fields),
     )
+
+
+def _row_bytes(fields: Sequence[_Field]) -> int:
+    """Length of fields in a binary row."""
+    return sum(field.row_bytes for field in fields)
 
 
 def _parse_rows(body: bytes, columns: _Columns, count: int) -> Points:
@@ -244,16 +275,14 @@ def _unpack_rows(body: memoryview, columns: _Columns, count: int) -> Points:
     return np.stack([rows[axis].astype(np.float64) for axis in _AXES], axis=1)
 
 
-def _read_compressed_points(
-    body: bytes, fields: Sequence[str], types: Sequence[str], repeats: Sequence[int], count: int
-) -> Points:
+def _read_compressed_points(body: bytes, fields: Sequence[_Field], count: int) -> Points:
     """Read the points of a binary_compressed file.
 
     Its body begins with two lengths: of the compressed and of the decompressed data. Decompressed,
     it holds the x of all points, then the y of all points, and so on.
     """
     packed_size, size = (int(number) for number in np.frombuffer(body[:8], "<u4", 2))
-    columns = _columns(fields, types, repeats)
+    columns = _columns(fields)
     if size != columns.row_bytes * count:
         raise ValueError(f"{count} points of {columns.row_bytes} bytes do not unpack to {size}")
     check_unpacked("the file", size, most_bytes=MAX_BYTES)
@@ -311,12 +340,11 @@ def decompress_lzf(packed: bytes, size: int) -> bytes:
 
 @dataclass(slots=True)
 class _Element:
-    """Element of a PLY file: its number of rows, and names and types of their properties."""
+    """Element of a PLY file: its number of rows, and their properties except for lists."""
 
     name: str
     count: int
-    names: list[str]
-    types: list[str]
+    fields: list[_Field]
     has_lists: bool = False
 
 
@@ -346,14 +374,14 @@ def _ply_elements(lines: Sequence[Sequence[str]], byte_order: str) -> Iterator[_
             if element is not None:
                 yield element
             count = _point_count(words[2:])
-            element = _Element(name=words[1], count=count, names=[], types=[])
+            element = _Element(name=words[1], count=count, fields=[])
         elif words[:2] == ["property", "list"] and element is not None:
             element.has_lists = True
         elif words[:1] == ["property"] and element is not None:
             if len(words) != 3 or words[1] not in _PLY_TYPES:
                 raise ValueError(f"its header has the property '{' '.join(words[1:])[:40]}'")
-            element.types.append(byte_order + _PLY_TYPES[words[1]])
-            element.names.append(words[2])
+            _, ply_type, name = words
+            element.fields.append(_Field(name=name, type=byte_order + _PLY_TYPES[ply_type]))
     if element is not None:
         yield element
 
@@ -364,7 +392,7 @@ def _ply_points(
     """Read the vertices, which come after the rows of earlier elements."""
     if vertex.has_lists:
         raise ValueError("its vertices have lists")
-    columns = _columns(vertex.names, vertex.types, [1] * len(vertex.names))
+    columns = _columns(vertex.fields)
     if not byte_order:
         rows_left = sum(element.count for element in earlier)
         while rows_left and start < len(content):
@@ -374,5 +402,5 @@ def _ply_points(
     for element in earlier:
         if element.has_lists:
             raise ValueError(f"lists of '{element.name}' come before its vertices")
-        start += element.count * sum(np.dtype(kind).itemsize for kind in element.types)
+        start += element.count * _row_bytes(element.fields)
     return _unpack_rows(memoryview(content)[start:], columns, vertex.count)
