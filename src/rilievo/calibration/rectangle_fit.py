@@ -50,6 +50,12 @@ _DIFFERENCE_STEP = 1e-6
 _UNIT_CORNERS = np.array([(-0.5, -0.5, 0.0), (0.5, -0.5, 0.0), (0.5, 0.5, 0.0), (-0.5, 0.5, 0.0)])
 """Corners of a rectangle about its middle, in units of its sides."""
 
+_CORNER_COORDINATES = 8
+"""Column and row of the four corners of a rectangle, for each of which there is a residual."""
+_POSE_PARAMETERS = 6
+"""Three of the rotation and three of the translation. Those of all poses come after the focal
+length, which is parameter 0."""
+
 Residuals = Callable[["RectangleFit"], Values]
 """Errors of a fit in standard deviations: column and row of four corners for each rectangle, and
 the logarithm of the focal length if it is fitted."""
@@ -112,12 +118,12 @@ class RectangleFit:
 
         They are the focal length, three of the rotation and three of the translation.
         """
-        first = 1 + 6 * rectangle_index
-        return (0, *range(first, first + 6))
+        first = 1 + _POSE_PARAMETERS * rectangle_index
+        return (0, *range(first, first + _POSE_PARAMETERS))
 
     def add_step(self, step: Values) -> "RectangleFit":
         """Fit with its parameters changed by a step."""
-        pose_steps = step[1:].reshape(-1, 6)
+        pose_steps = step[1:].reshape(-1, _POSE_PARAMETERS)
         rotations = np.asarray(rotation_from_axis_angle(pose_steps[:, :3]))
         poses = []
         for pose, pose_step, rotation in zip(self.poses, pose_steps, rotations, strict=True):
@@ -147,16 +153,17 @@ def fit_rectangles(
         assumed_focal = assumed_camera(shape).focal
     ordered = [_order_named_sides(rectangle, camera, assumed_focal) for rectangle in rectangles]
     fit, residuals = _fit_poses(ordered, camera, assumed_focal)
-    corner_errors = residuals(fit)[: 8 * len(ordered)]
-    for rectangle, errors in zip(ordered, corner_errors.reshape(-1, 8), strict=True):
+    corner_errors = residuals(fit)[: _CORNER_COORDINATES * len(ordered)]
+    errors_by_rectangle = corner_errors.reshape(-1, _CORNER_COORDINATES)
+    for rectangle, errors in zip(ordered, errors_by_rectangle, strict=True):
         _require_small_errors(rectangle, errors)
 
     jacobian = _jacobian(fit, residuals)
     # The derivatives by a known focal length are 0, for which the pseudo-inverse gives variance 0.
     covariance = np.linalg.pinv(jacobian.T @ jacobian, rcond=1e-13, hermitian=True)
-    # Each rectangle has 8 coordinates of corners and 6 parameters, so 2 degrees of freedom.
     focal_parameters = 0 if assumed_focal is None else 1
-    degrees_of_freedom = max(2 * len(ordered) - focal_parameters, 1)
+    pose_freedom = (_CORNER_COORDINATES - _POSE_PARAMETERS) * len(ordered)
+    degrees_of_freedom = max(pose_freedom - focal_parameters, 1)
     reduced_chi_square = float(corner_errors @ corner_errors) / degrees_of_freedom
     # Corners that miss by much more than their stated error are less exact than stated.
     if reduced_chi_square > _MAX_REDUCED_CHI_SQUARE:
@@ -271,7 +278,8 @@ def _initial_fits(
     for log_factor in log_factors:
         scaled_camera = _scale_focal_length(camera, float(log_factor))
         poses = tuple(_pose_from_homography(rectangle, scaled_camera) for rectangle in rectangles)
-        no_covariance = np.zeros((1 + 6 * len(poses), 1 + 6 * len(poses)))
+        parameter_count = 1 + _POSE_PARAMETERS * len(poses)
+        no_covariance = np.zeros((parameter_count, parameter_count))
         fits.append(RectangleFit(poses=poses, camera=scaled_camera, covariance=no_covariance))
     return fits
 
@@ -351,7 +359,7 @@ def _levenberg_marquardt(
 def _jacobian(fit: RectangleFit, residuals: Residuals) -> Float64[np.ndarray, "r m"]:
     """Derivatives d residual (rows) / d parameter (columns), by finite differences."""
     fit_residuals, rectangle_count = residuals(fit), len(fit.poses)
-    jacobian = np.zeros((len(fit_residuals), 1 + 6 * rectangle_count))
+    jacobian = np.zeros((len(fit_residuals), 1 + _POSE_PARAMETERS * rectangle_count))
 
     def derivative(parameters: slice) -> Values:
         """Derivative of the residuals if these parameters change together."""
@@ -359,15 +367,16 @@ def _jacobian(fit: RectangleFit, residuals: Residuals) -> Float64[np.ndarray, "r
         step[parameters] = _DIFFERENCE_STEP
         return (residuals(fit.add_step(step)) - fit_residuals) / _DIFFERENCE_STEP
 
-    has_focal_residual = len(fit_residuals) > 8 * rectangle_count
+    has_focal_residual = len(fit_residuals) > _CORNER_COORDINATES * rectangle_count
     if has_focal_residual:
         jacobian[:, 0] = derivative(slice(0, 1))
-    for parameter in range(1, 7):
+    for parameter in range(1, 1 + _POSE_PARAMETERS):
         # The corners of a rectangle depend on its own pose only, so all poses change at once.
-        all_derivatives = derivative(slice(parameter, None, 6))
+        all_derivatives = derivative(slice(parameter, None, _POSE_PARAMETERS))
         for index in range(rectangle_count):
-            own_rows = slice(8 * index, 8 * index + 8)
-            jacobian[own_rows, 6 * index + parameter] = all_derivatives[own_rows]
+            own_rows = slice(_CORNER_COORDINATES * index, _CORNER_COORDINATES * (index + 1))
+            own_column = _POSE_PARAMETERS * index + parameter
+            jacobian[own_rows, own_column] = all_derivatives[own_rows]
     return jacobian
 
 
