@@ -100,13 +100,11 @@ class Frozen(nn.Module):
             quarter, features = self._inner
             fine = _centred(surface.log_depth)[:, None]
             small = F.avg_pool2d(image, 2).round().permute(0, 2, 3, 1)
-            (one, sky), (other, mirrored) = (
-                self.layout[0](small)[::2],
-                [each.flip(-1) for each in self.layout[1](small.flip(2))[::2]],
-            )
-        logs = (_centred(one) + _centred(other)) / 2
+            layout = self.layout[0](small)
+            mirrored = self.layout[1](small.flip(2))
         # The file's layout part writes depth, which its fused part takes the logarithm of.
-        chance = (sky.float().sigmoid() + mirrored.float().sigmoid()) / 2
+        logs = (_centred(layout.log_depth) + _centred(mirrored.log_depth.flip(-1))) / 2
+        chance = (layout.sky.float().sigmoid() + mirrored.sky.flip(-1).float().sigmoid()) / 2
         maps = torch.stack([logs.clamp(-_LARGEST_LOG_DEPTH, _LARGEST_LOG_DEPTH), chance], 1)
         maps = F.interpolate(maps, size=image.shape[-2:], mode="bilinear", align_corners=False)
         coarse, there = maps.split(1, 1)
