@@ -315,6 +315,14 @@ def test_camera_angle_x_is_the_field_of_view_of_any_picture(tmp_path: Path) -> N
     np.testing.assert_allclose(found.numbers, [focal, focal, 399.5, 199.5])
 
 
+@pytest.mark.parametrize(
+    "name", ["camera_angle_x_deg", "angle_x_degrees", "fov_x_deg", "cameraAngleXDeg"]
+)
+def test_an_angle_in_degrees_by_its_name_is_in_degrees(name: str, tmp_path: Path) -> None:
+    path = write(tmp_path, "camera.json", {name: 1.2, "w": 800, "h": 400})
+    np.testing.assert_allclose(read_lens(path).numbers[0], 400 / math.tan(math.radians(0.6)))
+
+
 def test_what_states_no_principal_point_means_the_middle(tmp_path: Path) -> None:
     """As in cameras.json of 3-D Gaussian splatting."""
     cameras = [

@@ -26,7 +26,7 @@ _DIAGONAL_ANGLES = ("dfov", "fovd", "diagonalfov", "fovdiagonal", "diagonalfield
 _UNDIRECTED_ANGLES = ("fov", "fieldofview", "camerafov", "viewangle", "cameraviewangle")
 """Names of fields of view that do not state their direction."""
 _NERF_ANGLES = ("anglex", "angley", "cameraanglex", "cameraangley")
-"""Names of Blender and of NeRF's programs, whose angles are always radians."""
+"""Names of Blender and of NeRF's programs: radians, unless the name says degrees."""
 _SENSOR_ANGLES = ("angle", "cameraangle", "lensangle")
 """Names of Blender's field of view along the sensor; in other files they may be any angle."""
 
@@ -142,9 +142,11 @@ def parse_angle_name(normalized_name: str) -> AngleName:
     )
     assert match is not None, "any text matches"
     name = match["name"]
+    if match["degrees"]:
+        return AngleName(name, AngleUnit.DEGREES)
     if match["radians"] or name in _NERF_ANGLES:
         return AngleName(name, AngleUnit.RADIANS)
-    return AngleName(name, AngleUnit.DEGREES if match["degrees"] else None)
+    return AngleName(name, None)
 
 
 def named_numbers(entries: Mapping[str, Any]) -> dict[str, NamedNumber]:
