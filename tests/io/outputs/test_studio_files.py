@@ -279,7 +279,7 @@ def test_meshes_whose_size_means_nothing_say_so_in_their_own_metadata(
     ("kind", "names", "files"),
     [
         (DepthKind.UP_TO_SCALE, ["glb", "ply"], "glb"),
-        (DepthKind.UP_TO_SCALE, ["usdz", "colour", "glb"], "usdz and glb"),
+        (DepthKind.UP_TO_SCALE, ["usdz", "colour", "glb"], "usdz, glb"),
         (DepthKind.AFFINE_INVERSE, ["usdz"], "usdz"),
         (DepthKind.UP_TO_SCALE, ["ply", "splat", "npz"], ""),
         (DepthKind.METRIC, ["glb", "usdz"], ""),
