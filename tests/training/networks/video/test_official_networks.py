@@ -211,7 +211,11 @@ def test_code_in_a_file_is_refused_and_not_run(copied: Path, name: str, bare: bo
         ),
         ("encoder.pth", {"use_stereo": 1}, "use_stereo is 1, expected true or false"),
         ("depth.pth", {"decoder.10.conv.weight": None}, "its heads"),
-        ("depth.pth", {"decoder.12.conv.weight": torch.zeros(1, 20, 3, 3)}, "for 16, 32, 64, 128 channels"),
+        (
+            "depth.pth",
+            {"decoder.12.conv.weight": torch.zeros(1, 20, 3, 3)},
+            "for 16, 32, 64, 128 channels",
+        ),
         ("depth.pth", {"decoder.12.conv.weight": torch.zeros(3)}, "its heads"),
         ("depth.pth", {"decoder.3.conv.conv.bias": torch.zeros(9)}, r"\(9,\) instead of \(128,\)"),
         ("pose.pth", {"net.1.weight": torch.zeros(256, 768, 3, 3)}, "for 3 frames at once"),
