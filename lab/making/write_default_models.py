@@ -103,13 +103,14 @@ def write_model(
         store(target)
 
 
-def write_base(layouts: Sequence[Path], detail: Path | None, target: Path) -> None:
+def write_base(layouts: Sequence[Path], detail: Path | None, base: Path, out: Path) -> None:
     """Write the graph of runs of ``layout`` and of ``detail``.
 
     Args:
         layouts: Folder of one run of ``layout``, or of two, the second for mirror images.
-        detail: Folder of a run of ``detail``; None for the network that ``target`` has.
-        target: ONNX file to write.
+        detail: Folder of a run of ``detail``; None for the network that ``base`` has.
+        base: ONNX file of a layout and a detail network.
+        out: ONNX file to write.
     """
     with TemporaryDirectory() as folder:
         coarse, fine = (Path(folder) / f"{recipe}.onnx" for recipe in (LAYOUT, DETAIL))
@@ -117,14 +118,14 @@ def write_base(layouts: Sequence[Path], detail: Path | None, target: Path) -> No
         export_run(layouts[0], coarse, recipe=LAYOUT, mirrored=mirrored)
         store_in_8_bits(coarse)
         if detail is None:
-            model = ungate(onnx.load(str(target)))
+            model = ungate(onnx.load(str(base)))
             replace_dequantize_nodes(model)
             onnx.save(detail_of(model), str(fine))
         else:
             export_run(detail, fine, recipe=DETAIL)
             store_in_8_bits(fine)
         one, other = (onnx.load(str(part)) for part in (coarse, fine))
-        write_fused(fuse(one, other, area=AREA, name=BASE), target)
+        write_fused(fuse(one, other, area=AREA, name=BASE), out)
 
 
 def rewrite_base(
@@ -338,7 +339,7 @@ def main() -> None:
     if options.detail and not options.layout:
         sys.exit("error: give the run of layout too, --layout")
     if options.layout:
-        write_base(options.layout, options.detail, PACKAGE / "base.onnx")
+        write_base(options.layout, options.detail, options.base, options.output or options.base)
     if options.again:
         rewrite_base(options.base, out=options.output or options.base)
         rewrite_small(PACKAGE / "small.onnx", PACKAGE / "small.onnx")

@@ -4,6 +4,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import nn
@@ -19,6 +20,7 @@ from lab.making.layout_recipe import LayoutConfig, layout
 from lab.making.recipe_frames import RecipeFrames
 from lab.making.recipe_options import LAYOUT, RecipeOptions
 from lab.making.recipe_stage import RecipeStage
+from lab.making.write_default_models import PACKAGE, write_base
 from rilievo.errors import OptionError
 
 SMALL = LayoutConfig(
@@ -84,6 +86,18 @@ def test_the_rate_is_constant_until_it_falls(shards: Path, encoder: Path, tmp_pa
         task.state.step = step
         rates.append(task.learning_rate_factor())
     assert rates == pytest.approx([0.01, 1.0, 1.0, 0.51, 0.02])
+
+
+def test_runs_are_joined_with_the_detail_of_a_file_that_stays(
+    shards: Path, encoder: Path, tmp_path: Path
+) -> None:
+    trained(shards, encoder, tmp_path / "run", replace(SMALL, steps=1))
+    base, joined = PACKAGE / "base.onnx", tmp_path / "joined.onnx"
+    before = base.read_bytes()
+    write_base([tmp_path / "run"], None, base, joined)
+    assert base.read_bytes() == before
+    names = {node.name.split("/")[0] for node in onnx.load(joined).graph.node}
+    assert {"layout.", "detail."} <= names
 
 
 def test_statistics_are_measured_anew() -> None:
