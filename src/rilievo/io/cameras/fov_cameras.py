@@ -276,35 +276,57 @@ def _camera_from_fov(
 ) -> ParsedCamera:
     """Make a pinhole camera from one or both fields of view.
 
-    ``aspect`` is the stated width over height, or NaN, and ``sides`` are width and height [px].
+    Args:
+        field_of_view: Fields of view that the file states.
+        aspect: Width over height that the file states, or NaN.
+        sides: Width and height of the picture [px]; None if the file does not state them.
+        label: Name of the camera within the file.
+        location: Name of the file, for errors.
+
+    Raises:
+        InputError: If the fields of view, the aspect and the size contradict each other.
     """
     if sides is None:
         return _camera_from_fov_without_size(field_of_view, aspect, label, location)
     width, height = sides
-    if abs(aspect * height / width - 1) > _MAX_ASPECT_DIFFERENCE:  # false for NaN
+    _check_aspect_agrees(aspect, width, height, location)
+    fx = _focal_length(width, field_of_view.horizontal)
+    fy = _focal_length(height, field_of_view.vertical)
+    if fx is not None and fy is not None:
+        if abs(fx / fy - 1) > MAX_ROUNDING:
+            raise _conflicting_angles_error(field_of_view, fx, width, height, location)
+        return _centred_camera(label, fx, fy, sides)
+    # With a single angle, fx and fy are equal, because such cameras have square pixels.
+    focal = fy if fx is None else fx
+    assert focal is not None, "a field of view has at least one angle"
+    return _centred_camera(label, focal, focal, sides)
+
+
+def _check_aspect_agrees(aspect: float, width: float, height: float, location: str) -> None:
+    """Check that a stated aspect agrees with the size of the picture; NaN agrees with any."""
+    if abs(aspect * height / width - 1) > _MAX_ASPECT_DIFFERENCE:
         raise InputError(
             f"the image size of {width:g}x{height:g} pixels has an aspect ratio of "
             f"{width / height:.4g}, but the file gives {aspect:.4g}: keep only the correct value",
             path=location,
         )
-    fx = _focal_length(width, field_of_view.horizontal)
-    fy = _focal_length(height, field_of_view.vertical)
-    if fx is None or fy is None:
-        # Pixels are square, so the one that is known is both.
-        focal = fy if fx is None else fx
-        assert focal is not None, "a field of view has at least one angle"
-        return _centred_camera(label, focal, focal, sides)
-    if abs(fx / fy - 1) > MAX_ROUNDING:
-        # It happens with Blender, whose angle_y ignores the picture's proportions.
-        expected = math.degrees(2 * math.atan(height / 2 / fx))
-        raise InputError(
-            f"the field of view is {math.degrees(field_of_view.horizontal or 0):.4g} degrees "
-            f"horizontally and {math.degrees(field_of_view.vertical or 0):.4g} degrees vertically, "
-            f"but the horizontal angle of {width:g}x{height:g} square pixels implies "
-            f"{expected:.4g} degrees vertically: keep only the correct angle",
-            path=location,
-        )
-    return _centred_camera(label, fx, fy, sides)
+
+
+def _conflicting_angles_error(
+    field_of_view: _FieldOfView, fx: float, width: float, height: float, location: str
+) -> InputError:
+    """Return the error for two fields of view that do not belong to square pixels.
+
+    Files from Blender cause it, because Blender's ``angle_y`` ignores the picture's proportions.
+    """
+    expected = math.degrees(2 * math.atan(height / 2 / fx))
+    return InputError(
+        f"the field of view is {math.degrees(field_of_view.horizontal or 0):.4g} degrees "
+        f"horizontally and {math.degrees(field_of_view.vertical or 0):.4g} degrees vertically, "
+        f"but the horizontal angle of {width:g}x{height:g} square pixels implies "
+        f"{expected:.4g} degrees vertically: keep only the correct angle",
+        path=location,
+    )
 
 
 def _focal_length(side: float, angle: float | None) -> float | None:
