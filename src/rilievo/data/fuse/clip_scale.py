@@ -85,17 +85,19 @@ def _collect_votes(views: Sequence[ClipView], guess: float) -> _Votes:
         for step in _FRAME_STEPS:
             later = index + step
             if later < len(views):
-                votes.append(_vote_by_pair(views[index], views[later], guess))
+                votes.append(_votes_from_pair(views[index], views[later], guess))
     return _Votes(
         log_offsets=np.concatenate([pair_votes.log_offsets for pair_votes in votes]),
         weights=np.concatenate([pair_votes.weights for pair_votes in votes]),
     )
 
 
-def _vote_by_pair(view: ClipView, later_view: ClipView, guess: float) -> _Votes:
-    """Let each pixel of a view with depth vote for the factor under which a later view matches.
+def _votes_from_pair(view: ClipView, later_view: ClipView, guess: float) -> _Votes:
+    """Let each pixel with depth vote for one factor from depth to the unit of the poses.
 
-    ``guess`` is the log factor around which factors are tried.
+    With the right factor, a pixel of ``view`` lands where ``later_view`` shows the same surface, so
+    the grey values around both places correlate most. ``guess`` is the log factor around which
+    factors are tried.
     """
     reduction = max(1, min(view.depth.shape) // _ROWS_OF_SMALL_VIEW)
     grey = grey_view(view).reduced(reduction)

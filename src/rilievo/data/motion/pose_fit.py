@@ -185,7 +185,7 @@ def _normal_equations(corners: Corners, R: Matrix, t: Vector, slack: float = 1.0
     errors = reprojection_errors(corners, R, t)
     squared = errors.squared_mahalanobis
     weight = 1 / (1 + squared / (slack * MAX_ERROR) ** 2)
-    J = _d_uv_d_motion(errors.points_in_source, corners.K)
+    J = _motion_jacobian(errors.points_in_source, corners.K)
     weighted_J = np.einsum("n,nia,nij->naj", weight, J, errors.inverse_covariance)
 
     # The cost is that of a distribution whose covariance C depends on the pose, so it has the term
@@ -202,12 +202,17 @@ def _normal_equations(corners: Corners, R: Matrix, t: Vector, slack: float = 1.0
     )
 
 
-def _d_uv_d_motion(points: Points, K: Matrix) -> Float64[np.ndarray, "n 2 6"]:
-    """Jacobian of projected positions (u, v) with respect to rotation w and translation t.
+def _motion_jacobian(points: Points, K: Matrix) -> Float64[np.ndarray, "n 2 6"]:
+    """Derivatives of the projections (u, v) [px] of points if the points are moved a little.
 
-    The motion takes a point p = (x, y, z) to p + w × p + t. For focal lengths of 1, the projection
-    (x / z, y / z) has the derivative A = [[1 / z, 0, -x / z²], [0, 1 / z, -y / z²]] with respect to
-    the point. So the result is [-A [p]ₓ, A], whose columns are w and then t.
+    A small motion is a rotation w and a translation t: it moves p = (x, y, z) to p + w × p + t. The
+    last axis of the result holds the derivatives with respect to the three numbers of w, and then
+    the three of t. For focal lengths of 1:
+
+    - u = x / z and v = y / z change with the point by A = [[1/z, 0, -x/z²], [0, 1/z, -y/z²]].
+    - The point changes with t by the identity, and with w by -[p]ₓ, because w × p = -[p]ₓ w.
+
+    So the derivatives are -A [p]ₓ and A.
     """
     x, y = points[:, 0], points[:, 1]
     z = np.maximum(points[:, 2], MIN_Z)
