@@ -46,18 +46,15 @@ _MAX_CODE = 65535  # of 16 bits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SkyForm:
-    """Parameters with which the scripts of a page make the backdrop for the sky.
+class LatticeForm:
+    """Place of a lattice in the photograph.
 
     Attributes:
-        rows: Number of rows of its lattice.
-        first_row: Row of the photograph at the first row of its lattice [px].
-        first_column: Column of the photograph at the first column of its lattice [px].
-        step: Spacing of its lattice [px].
-        depth: Depth of the backdrop.
-        reach: Distance from points that are certainly sky up to which all is sky [px].
-        middle: Column and row of a pixel of the sky, which colours the backdrop if no point is
-            certainly sky.
+        rows: Number of rows.
+        columns: Number of columns.
+        first_row: Row of the photograph at the first row [px].
+        first_column: Column of the photograph at the first column [px].
+        step: Distance between neighbouring points [px].
     """
 
     rows: int
@@ -65,20 +62,31 @@ class SkyForm:
     first_row: int
     first_column: int
     step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkyForm(LatticeForm):
+    """Lattice of the sky's backdrop, with which the scripts of a page make it.
+
+    Attributes:
+        depth: Depth of the backdrop.
+        reach: Distance from points that are certainly sky up to which all is sky [px].
+        middle: Column and row of a pixel of the sky, which colours the backdrop if no point is
+            certainly sky.
+    """
+
     depth: float
     reach: int
     middle: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReliefForm:
-    """Parameters with which the scripts of a page decode the points.
+class ReliefForm(LatticeForm):
+    """Lattice of the surface, with which the scripts of a page decode its points.
 
     Attributes:
-        rows: Number of rows of the lattice.
-        first_row: Row of the photograph at the first row of the lattice [px].
-        first_column: Column of the photograph at the first column of the lattice [px].
-        step: Spacing of the lattice [px].
+        width: Width of the photograph [px].
+        height: Height of the photograph [px].
         lens: "pinhole" or "equirectangular".
         fx: Focal length of K [px], or the pixels per radian of a panorama.
         cx: Principal point of K [px], or the column of a panorama on the camera's axis.
@@ -89,11 +97,6 @@ class ReliefForm:
         sky: Backdrop for the sky; None without one.
     """
 
-    rows: int
-    columns: int
-    first_row: int
-    first_column: int
-    step: int
     width: int
     height: int
     lens: str
