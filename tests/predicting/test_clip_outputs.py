@@ -2,9 +2,15 @@
 
 import json
 import re
+import sys
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
+import pytest
+from PIL import Image
+
+from rilievo.cli import main
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.videos.frame_source import Frame
 from rilievo.predicting.videos.clip_outputs import ClipFormat, FolderSink
@@ -41,3 +47,25 @@ def test_files_of_affine_depth_say_of_which_depth_each_is_made(tmp_path: Path) -
     facts = json.loads("".join(re.findall(r"comment rilievo: (.*)", header)))
     assert facts["depth"]["kind"] == DepthKind.UP_TO_SCALE
     assert facts["anchoring"]["model"] == "rilievo/base"
+
+
+@pytest.mark.parametrize("outputs", ["colour", "png16,normals"])
+def test_a_video_that_cannot_be_written_is_refused_before_the_first_frame(
+    outputs: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for index in range(2):
+        Image.fromarray(np.full((48, 64, 3), 90, np.uint8)).save(frames / f"{index}.png")
+    monkeypatch.setitem(sys.modules, "av", None)
+    monkeypatch.setattr(
+        "rilievo.predicting.videos.clip.run_first_pass",
+        lambda *arguments: pytest.fail("frames were predicted"),
+    )
+    output = tmp_path / "results"
+    assert main(["predict", str(frames), "--sequence", "--save", outputs, "-o", str(output)]) == 1
+    assert "as a video needs the extra 'video'" in capsys.readouterr().err
+    assert [*output.iterdir()] == []

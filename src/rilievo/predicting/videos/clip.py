@@ -54,6 +54,7 @@ from rilievo.predicting.videos.clip_outputs import (
     Rendered,
     Sink,
     VideoFacts,
+    check_videos_can_be_written,
     open_video_sink,
     plan_results,
 )
@@ -102,6 +103,7 @@ def predict_clip(
         The JSON that was written beside the results.
     """
     results = _plan_results(source, target, options)
+    check_videos_can_be_written(results)
     names = [result.path.name for result in results]
     make_folder(target.parent)
     recorded = RecordedFiles(

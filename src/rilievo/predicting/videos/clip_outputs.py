@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rilievo.errors import needing
 from rilievo.geometry.borders import Margins
 from rilievo.io.checksums import FileSum, compute_file_sum
 from rilievo.io.files.commit import FileSet
@@ -206,6 +208,18 @@ class PlannedResult:
     path: Path
     outputs: tuple[str, ...]
     video: VideoForm | None = None
+
+
+def check_videos_can_be_written(results: Sequence[PlannedResult]) -> None:
+    """Check before the first pass that the package for the planned videos is installed.
+
+    Raises:
+        MissingExtraError: If PyAV is not installed.
+    """
+    video_outputs = [name for result in results if result.video for name in result.outputs]
+    if video_outputs:
+        with needing(f"writing {', '.join(video_outputs)} as a video", "video"):
+            import_module("av")
 
 
 def plan_results(
