@@ -178,4 +178,6 @@ def test_measure_treats_a_pattern_as_several_photographs(
     for number in (8, 9, 10, 12):
         assert f"a.{number:04}.png: depth of kind 'up_to_scale' is not in metres" in told
     assert main([*words, "--known", "9,9,2"]) == 2
-    assert "describes one photograph, but there are several" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "describes one photograph, but there are several" in told
+    assert "give a table with --known FILE.csv" in told

@@ -395,7 +395,14 @@ def _check_no_single_photograph_options(arguments: _Arguments) -> None:
         raise OptionError(
             option="known",
             problem="describes one photograph, but there are several",
-            hint=Text("use ", OptionName("camera_height"), " or ", OptionName("markers")),
+            hint=Text(
+                "give a table with ",
+                OptionName("known", "FILE.csv"),
+                " (header: file,u,v,metres), or use ",
+                OptionName("camera_height"),
+                " or ",
+                OptionName("markers"),
+            ),
         )
     for name, file in (("depth", arguments.depth_file.depth), ("sparse", sizes.sparse)):
         if file is not None:

@@ -65,7 +65,8 @@ def write_results(
         write_report(evaluation, files.report, pictures)
     except MissingExtraError as error:
         # An earlier report is removed too, because its numbers differ.
-        evaluation = replace(evaluation, warnings=(*evaluation.warnings, str(error)))
+        warning = f"report.html is not written: {error}"
+        evaluation = replace(evaluation, warnings=(*evaluation.warnings, warning))
     write_images_csv(evaluation, files.table)
     write_text(files.evaluation, to_json(evaluation, indent=1))
     return evaluation
