@@ -70,7 +70,7 @@ class SkyForm(LatticeForm):
 
     Attributes:
         depth: Depth of the backdrop.
-        reach: Distance from points that are certainly sky up to which all is sky [px].
+        reach: Pixels up to this distance from points that are certainly sky are sky, too [px].
         middle: Column and row of a pixel of the sky, which colours the backdrop if no point is
             certainly sky.
     """

@@ -32,9 +32,9 @@ class SkyPlane:
     Attributes:
         depth: Depth of the backdrop, in the unit of the surface before it.
         step: Step between the pixels that become vertices.
-        mask: Pixels before the backdrop, from the top edge to a little below the sky.
-        sure_radius: Distance from pixels of ``sure_sky`` up to which all is sky, to each side [px].
+        mask: Pixels that the backdrop covers, from the top edge to a little below the sky.
         sure_sky: Pixels that are certainly sky.
+        sure_radius: Pixels up to this distance from those of ``sure_sky`` are sky, too [px].
         middle: Column and row of a pixel of the sky, which colours the backdrop if no vertex is
             certainly sky.
     """
