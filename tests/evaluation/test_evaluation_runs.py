@@ -1,6 +1,5 @@
 """Whole evaluations of a tiny dataset: what they compute, write and keep."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -103,17 +102,6 @@ def test_names_that_are_no_unicode_are_evaluated(tmp_path: Path, root: Path) -> 
     found = run_tiny("rilievo/small", root, output=tmp_path / "out")
     assert "room0/two\nlines \udcff" in {score.id for score in found.scores}
     assert read_evaluation(tmp_path / "out") == found
-
-
-@pytest.mark.usefixtures("with_report")
-def test_a_report_that_needs_a_missing_package_is_said_not_to_be_written(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    found = run_tiny("rilievo/small", root, output=tmp_path / "out")
-    assert not (tmp_path / "out/report.html").exists()
-    [warning] = [text for text in found.warnings if "report.html" in text]
-    assert warning.startswith("report.html is not written: a chart needs the extra 'evaluate'")
 
 
 def test_alignment_in_the_users_way_is_another_benchmark(root: Path, tmp_path: Path) -> None:
