@@ -125,7 +125,9 @@ def test_a_wide_screen_has_no_bands_and_a_surface_that_is_turned_from_the_first_
     page.wait_for_function("() => globalThis.cameras.length > 0")
     right = page.evaluate("Math.asin(globalThis.cameras[0][8])")
     assert abs(np.degrees(right)) > 5
-    page.locator(".foot").wait_for()
+    # The photograph is shown when the surface is; until then it has no box to compare.
+    page.locator("#state.settled").wait_for()
+    page.locator("#photo").wait_for()
     photo, frame, foot = (
         page.locator(each).bounding_box() for each in ("#photo", ".frame", ".foot")
     )
