@@ -208,6 +208,39 @@ def test_resuming_with_another_model_or_a_changed_photograph_is_refused(
     assert "changed" in changed.failures[0]
 
 
+def test_photographs_finished_with_another_model_are_stated_once_with_their_number(
+    tmp_path: Path, make_network: MakeNetwork, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = [write_photo(tmp_path / name) for name in ("a.png", "b.png", "c.png", "d.png")]
+    network, out = make_network(), tmp_path / "out"
+    run(network, out, *photos)
+    write_photo(photos[3], brightness=90)
+    command = ["predict", *map(str, photos), "-o", str(out), "-m"]
+    assert main([*command, str(make_network(offset=2.0, name="b.onnx"))]) == 1
+    error_lines = capsys.readouterr().err
+    assert error_lines.count("a different model or different weights") == 1
+    assert f"4 failed for the same reason, such as {photos[0]}: " in error_lines
+    assert "--overwrite" in error_lines
+    # Photographs that have changed themselves are named one by one.
+    assert main([*command, str(network), "--fov", "60"]) == 1
+    assert f"4 failed for the same reason, such as {photos[0]}: " in capsys.readouterr().err
+    assert main([*command, str(network)]) == 1
+    error_lines = capsys.readouterr().err
+    assert f"rilievo: {photos[3]}: " in error_lines
+    assert "1 failed (see above)" in error_lines
+
+
+def test_the_only_photograph_finished_with_other_options_is_named(
+    tmp_path: Path, make_network: MakeNetwork
+) -> None:
+    photos = [write_photo(tmp_path / name) for name in ("a.png", "b.png")]
+    network, out = make_network(), tmp_path / "out"
+    run(network, out, photos[0])
+    summary = run(network, out, *photos, fov=60)
+    assert f"1 failed: {photos[0]}: " in str(summary)
+    assert "see above" not in str(summary)
+
+
 def test_notes_come_in_the_order_of_the_inputs(
     tmp_path: Path, make_network: MakeNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -175,10 +175,11 @@ class TaskTally(Tally):
     failures: list[Failure] = field(default_factory=list)
     collected_notes: list[str] = field(default_factory=list)
 
-    def failed(self, message: str) -> None:
+    def failed(self, message: str, *, shared_reason: str = "") -> None:
         """Collect the message on a failed input."""
         line = self.translate_message(message)
-        self.failures.append(Failure(name=line.partition(": ")[0], reason=line))
+        name = line.partition(": ")[0]
+        self.failures.append(Failure(name=name, reason=line, shared_reason=shared_reason))
 
     def note(self, message: str) -> None:
         """Collect a note."""
@@ -288,6 +289,6 @@ def _add_to_tally(tally: Tally, report: Report) -> None:
     for _ in range(report.finished_before):
         tally.finished_before()
     for failure in report.failures:
-        tally.failed(failure.reason)
+        tally.failed(failure.reason, shared_reason=failure.shared_reason)
     for note in report.notes:
         tally.note(note)

@@ -5,12 +5,12 @@ import time
 import traceback
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rilievo.errors import InputError, RilievoError
+from rilievo.errors import InputError, OutputError, RilievoError
 from rilievo.errors.messages import (
     Note,
     Spell,
@@ -37,6 +37,32 @@ _LINE_INTERVAL = 30.0  # [s], between lines of progress if there is no terminal
 _PART_INTERVAL = 10.0  # [s], between lines on the progress of one long input
 
 
+class EarlierResultError(OutputError):
+    """An input has results of an earlier run, which had another model or other options.
+
+    Usually, this is so for many inputs of a run. The summary then states it once.
+
+    Attributes:
+        shared_reason: What differs, in words that do not name the input, so that they are equal for
+            all inputs with the same difference.
+    """
+
+    shared_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedFailure:
+    """Failure that several inputs may have in common.
+
+    Attributes:
+        message: Message on the first of these inputs.
+        count: Number of inputs.
+    """
+
+    message: str
+    count: int = 1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
     """What a run has done.
@@ -46,6 +72,8 @@ class RunSummary:
         finished_before: Number of inputs that an earlier run had finished.
         failed: Number of inputs that failed.
         failures: Messages on the first of them.
+        shared_failures: Those failures that the summary states, because they were not written
+            during the run.
         notes: The first notes.
         noted: Number of all notes.
         seconds: Wall time of the run.
@@ -68,6 +96,7 @@ class RunSummary:
     seconds: float
     output: Path
     interrupted: bool
+    shared_failures: tuple[SharedFailure, ...] = ()
     wrote: Path | None = None
     begins_anew: Path | None = None
     frames: int = 0
@@ -118,9 +147,20 @@ class RunSummary:
     def _failure_lines(self, spell: Spell) -> list[str]:
         """State the failure of the only input, or how many of several inputs failed."""
         has_one_input = self.done + self.finished_before + self.failed <= 1
-        if has_one_input:  # with several, Tally has written each failure during the run
+        if has_one_input:
             return [f"failed: {worded(message, spell)}" for message in self.failures]
-        return [f"{self.failed} failed (see above)"] if self.failed else []
+        lines = []
+        for shared in self.shared_failures:
+            message = worded(shared.message, spell)
+            if shared.count == 1:
+                lines.append(f"1 failed: {message}")
+            else:
+                lines.append(f"{shared.count} failed for the same reason, such as {message}")
+        # Tally has written all other failures during the run.
+        num_written = self.failed - sum(shared.count for shared in self.shared_failures)
+        if num_written:
+            lines.append(f"{num_written} failed (see above)")
+        return lines
 
 
 def _describe_speed(done: int, seconds: float) -> str:
@@ -153,6 +193,7 @@ class Tally:
     _finished_before: int = 0
     _failed: int = 0
     _failures: list[str] = field(default_factory=list)
+    _shared_failures: dict[str, SharedFailure] = field(default_factory=dict)
     _note_count: int = 0
     _notes: list[str] = field(default_factory=list)
     _traced_lines: list[list[traceback.FrameSummary]] = field(default_factory=list)
@@ -191,12 +232,22 @@ class Tally:
         self._finished_before += 1
         self._show_progress()
 
-    def failed(self, message: str) -> None:
-        """Count an input as failed, and write the message, which is one line with its name."""
+    def failed(self, message: str, *, shared_reason: str = "") -> None:
+        """Count an input as failed, and write the message, which is one line with its name.
+
+        If there is a ``shared_reason``, the message is not written at once. Instead, the summary
+        has one message for all inputs that failed for this reason.
+        """
         self._failed += 1
         if len(self._failures) < _MAX_MESSAGES:
             self._failures.append(message)
-        self.say(message)
+        if not shared_reason:
+            self.say(message)
+        elif shared_reason in self._shared_failures:
+            shared = self._shared_failures[shared_reason]
+            self._shared_failures[shared_reason] = replace(shared, count=shared.count + 1)
+        else:
+            self._shared_failures[shared_reason] = SharedFailure(message=message)
         self._show_progress()
 
     def trace(self, error: BaseException) -> None:
@@ -262,6 +313,7 @@ class Tally:
             finished_before=self._finished_before,
             failed=self._failed,
             failures=tuple(self._failures),
+            shared_failures=tuple(self._shared_failures.values()),
             notes=tuple(self._notes),
             noted=self._note_count,
             seconds=time.perf_counter() - self._start,
@@ -345,7 +397,8 @@ def record_failure(job: Job, error: BaseException, tally: Tally) -> None:
     """Count a failed input, and write the traceback if the error is a defect of rilievo."""
     if not isinstance(error, RilievoError | MemoryError):
         tally.trace(error)
-    tally.failed(failure_message(job, error))
+    shared_reason = error.shared_reason if isinstance(error, EarlierResultError) else ""
+    tally.failed(failure_message(job, error), shared_reason=shared_reason)
 
 
 def failure_message(job: Job, error: BaseException) -> str:

@@ -42,10 +42,16 @@ MIN_TASKS_PER_PROCESS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """An item that failed, with the reason in one line."""
+    """An item that failed, with the reason in one line.
+
+    Attributes:
+        shared_reason: The reason in words that do not name the item, if many items may fail for it;
+            otherwise empty.
+    """
 
     name: str
     reason: str
+    shared_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,6 +110,17 @@ def test_a_run_that_is_stopped_says_that_tasks_under_way_are_not_counted(
 
 
 @pytest.mark.slow
+def test_processes_state_once_that_photographs_were_finished_with_other_options(
+    tmp_path: Path, photos: Path, make_network: MakeNetwork
+) -> None:
+    network, out = make_network(), tmp_path / "out"
+    predict_files([photos / "deep"], options(network, out), show=False)
+    summary = across(photos / "deep", options(network, out, fov=60), workers=2)
+    assert str(summary).count("fov was not given and is now 60") == 1
+    assert "3 failed for the same reason, such as " in str(summary)
+
+
+@pytest.mark.slow
 def test_a_model_that_is_not_there_is_refused_as_by_one_process(
     tmp_path: Path, photos: Path
 ) -> None:

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from rilievo.arrays.shapes import Size
-from rilievo.errors import InputError, OptionError, RilievoError, needing
+from rilievo.errors import InputError, OptionError, OutputError, RilievoError, needing
 from rilievo.errors.messages import Note, OptionName, Text, note_about
 from rilievo.io.checksums import CheckLevel, is_torn
 from rilievo.io.files.commit import FileSet
@@ -19,6 +20,8 @@ from rilievo.io.outputs.overwrite_policy import (
 )
 from rilievo.io.outputs.save_options import WRITING, SaveOptions
 from rilievo.io.outputs.sidecar import (
+    SOURCE_BYTES,
+    SOURCE_MODIFIED,
     FileFacts,
     Sidecar,
     find_sidecar,
@@ -36,6 +39,7 @@ from rilievo.predicting.photographs.named_camera import with_camera
 from rilievo.predicting.photographs.output_sizes import min_bytes_per_pixel, min_memory
 from rilievo.predicting.photographs.photo_memory import PhotoMemory, photo_size
 from rilievo.predicting.photographs.run_record import input_record, run_record
+from rilievo.predicting.summary import EarlierResultError
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS, Need, output_option_names
 from rilievo.prediction.saving import (
@@ -358,7 +362,8 @@ class ResultWriter:
         """Whether an earlier run finished a job with the same model and options.
 
         Raises:
-            OutputError: If an earlier run used another model or other options.
+            EarlierResultError: If an earlier run used another model or other options.
+            OutputError: If the photograph has changed since the earlier run.
         """
         path = sidecar_path(job.target)
         if self.options.saving.overwrite or not path.exists():
@@ -369,8 +374,7 @@ class ResultWriter:
             )
             return False
         sidecar = read_sidecar(path)
-        record = self._comparable_record(job, sidecar)
-        check_same_settings(path, sidecar, self.model.made_by, record)
+        self._check_same_run(job, path, sidecar)
         if not self._has_all_formats(sidecar):
             return False
 
@@ -383,6 +387,24 @@ class ResultWriter:
                 return False
         sweep_leftovers(job.target)
         return True
+
+    def _check_same_run(self, job: Job, path: Path, earlier: Sidecar) -> None:
+        """Check that an earlier run, whose JSON lies at a path, agrees with this one.
+
+        Raises:
+            EarlierResultError: If it had another model or other options.
+            OutputError: If it had another photograph, or the photograph has changed since.
+        """
+        record = self._comparable_record(job, earlier)
+        earlier_source = {name: earlier.run.get(name) for name in (SOURCE_BYTES, SOURCE_MODIFIED)}
+        made_by = self.model.made_by
+        try:
+            check_same_settings(path, earlier, made_by, {**record, **earlier_source})
+        except OutputError as error:
+            earlier_result_error = EarlierResultError(problem=Text(error))
+            earlier_result_error.shared_reason = str(error).replace(str(path), "")
+            raise earlier_result_error from error
+        check_same_settings(path, earlier, made_by, record)
 
     def _comparable_record(self, job: Job, sidecar: Sidecar) -> Mapping[str, Setting]:
         """Return the settings of this run with which an earlier run must agree.
