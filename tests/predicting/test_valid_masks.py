@@ -132,9 +132,24 @@ def test_photographs_of_one_size_share_a_mask(
 
     # Results of another mask are not taken for those of this one.
     Image.fromarray(np.full(SIZE, 255, np.uint8)).save(circle)
-    os.utime(circle, (1, 1))
     assert main(words) == 1
-    assert "valid_mask was circle.png" in capsys.readouterr().err
+    assert "a different file circle.png, or one that was changed" in capsys.readouterr().err
+
+
+def test_results_are_kept_if_the_mask_is_touched_or_copied(
+    tmp_path: Path, circle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(PHOTO).save(tmp_path / "a.png")
+    words = ["predict", str(tmp_path / "a.png"), "-m", SMALL, "--save", "npy"]
+    words += ["-o", str(tmp_path / "out")]
+    assert main([*words, "--valid-mask", str(circle)]) == 0
+    copied = tmp_path / "copied.png"
+    copied.write_bytes(circle.read_bytes())
+    os.utime(circle, (1, 1))
+    capsys.readouterr()
+    for mask in (circle, copied):
+        assert main([*words, "--valid-mask", str(mask)]) == 0
+        assert "1 skipped: already done" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("form", ["video", "frames"])

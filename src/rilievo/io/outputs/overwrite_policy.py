@@ -37,6 +37,8 @@ _MAX_DIFFERENCE = 1e-3
 """Relative difference up to which values count as equal, because the results of networks differ in
 the seventh digit across processors."""
 _ZERO_DECIMALS = re.compile(r"(?<=\d)\.0+(?![\d])")
+_FILE_SETTINGS = ("sparse", "valid_mask")
+"""Settings that are the name of a file, a blank, and the SHA-256 of its contents."""
 _FOREIGN_FILE_MESSAGE = (
     "rilievo did not write this file, so it is not replaced: move it or choose another folder"
 )
@@ -125,9 +127,20 @@ def _first_difference(
     for name in dict.fromkeys(("processing", *old_settings, *new_settings)):
         # A setting that is not recorded is None, because options that were not used have no key.
         old, new = old_settings.get(name), new_settings.get(name)
-        if old != new and not (name == "camera" and _is_same_camera(old, new)):
+        if not _is_same_setting(name, old, new):
             return _describe_difference(name, old, new)
     return None
+
+
+def _is_same_setting(name: str, old: Setting, new: Setting) -> bool:
+    """Whether a setting of two runs has the same meaning, even if its texts differ."""
+    if old == new:
+        return True
+    if name == "camera":
+        return _is_same_camera(old, new)
+    if name in _FILE_SETTINGS and old is not None and new is not None:
+        return _checksum_of_file_setting(old) == _checksum_of_file_setting(new)
+    return False
 
 
 def _is_same_camera(old: Setting, new: Setting) -> bool:
@@ -144,23 +157,29 @@ def _describe_difference(name: str, old: Setting, new: Setting) -> str:
     if name == "processing":
         old_version = "not stated" if old is None else old
         return f"a different version of rilievo (its processing was {old_version} and is now {new})"
-    if name == "sparse":
-        return _describe_sensor_difference(old, new)
+    if name in _FILE_SETTINGS:
+        return _describe_file_difference(name, old, new)
     return f"different options ({name} was {_setting_text(old)} and is now {_setting_text(new)})"
 
 
-def _describe_sensor_difference(old: Setting, new: Setting) -> str:
-    """Describe how the file of a sensor differs between two runs.
-
-    The setting is "NAME BYTES NANOSECONDS", with the size and the time of the last change.
-    """
-    old_name, new_name = (str(value or "").rsplit(" ", 2)[0] for value in (old, new))
-    if old_name == new_name:
-        return f"a different file {new_name}, or one that was changed or copied since then"
+def _describe_file_difference(name: str, old: Setting, new: Setting) -> str:
+    """Describe how the file that an option names differs between two runs."""
+    old_file, new_file = _name_of_file_setting(old), _name_of_file_setting(new)
+    if old_file == new_file:
+        return f"a different file {new_file}, or one that was changed since then"
     return (
-        f"different options (sparse was {_setting_text(old_name)} and is now "
-        f"{_setting_text(new_name)})"
+        f"different options ({name} was {_setting_text(old_file)} and is now "
+        f"{_setting_text(new_file)})"
     )
+
+
+def _name_of_file_setting(setting: Setting) -> str:
+    """Name of the file; "" if there is none."""
+    return str(setting or "").rpartition(" ")[0]
+
+
+def _checksum_of_file_setting(setting: Setting) -> str:
+    return str(setting).rpartition(" ")[2]
 
 
 def _setting_text(value: object) -> str:

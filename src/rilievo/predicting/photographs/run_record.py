@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rilievo.errors import InputError
+from rilievo.io.checksums import compute_file_sum
 from rilievo.io.files.limits import check_regular, reason
 from rilievo.io.files.numbered import find_numbered_files, is_numbered_pattern
 from rilievo.io.outputs.save_options import WRITING
@@ -80,11 +81,11 @@ def _known_size_texts(sizes: KnownSizes) -> str:
 
 
 def _sparse_settings(sizes: KnownSizes) -> dict[str, Setting]:
-    """Record the sensor file with its size and time, and how it is read; empty without one."""
+    """Record the contents of the sensor's file, and how it is read; empty without one."""
     if sizes.sparse is None:
         return {}
     settings: dict[str, Setting] = {
-        "sparse": _file_setting(sizes.sparse),
+        "sparse": _content_setting(sizes.sparse),
         "sparse_unit": sizes.sparse_unit,
     }
     for name in ("sparse_kind", "sparse_crop", "sparse_encoding"):
@@ -94,17 +95,16 @@ def _sparse_settings(sizes: KnownSizes) -> dict[str, Setting]:
 
 
 def _mask_settings(refine: Refine) -> dict[str, Setting]:
-    """Record the file of a mask with its size and time; empty without one."""
+    """Record the contents of a mask's file; empty without one."""
     if refine.valid_mask is None:
         return {}
-    return {"valid_mask": _file_setting(refine.valid_mask)}
+    return {"valid_mask": _content_setting(refine.valid_mask)}
 
 
-def _file_setting(path: Path) -> str:
-    """Name of a file that results depend on, with its size and time."""
+def _content_setting(path: Path) -> str:
+    """Name and SHA-256 of a file on which results depend."""
     check_regular(path)
-    status = path.stat()
-    return f"{path.name} {status.st_size} {status.st_mtime_ns}"
+    return f"{path.name} {compute_file_sum(path).sha256}"
 
 
 def _video_settings(options: PredictOptions, medium: Medium) -> dict[str, Setting]:
