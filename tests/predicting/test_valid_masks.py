@@ -60,6 +60,14 @@ def test_a_mask_may_be_stored_in_any_way(tmp_path: Path, mode: str) -> None:
     np.testing.assert_array_equal(prediction.depth.valid, CIRCLE)
 
 
+def test_a_soft_edge_and_two_greys_are_a_mask() -> None:
+    distance = 45 - np.hypot(U - 63.5, V - 47.5)
+    soft = np.clip(128 + 24 * distance, 0, 255).astype(np.uint8)
+    for mask in (soft, np.where(CIRCLE, 200, 40).astype(np.uint8)):
+        prediction = rilievo.predict(PHOTO, model=FixedDepth(np.ones(SIZE)), valid_mask=mask)
+        np.testing.assert_array_equal(prediction.depth.valid, CIRCLE)
+
+
 def test_transparent_pixels_stay_without_depth() -> None:
     alpha = np.full(SIZE, 255, np.uint8)
     alpha[:, 60:70] = 0
@@ -91,6 +99,7 @@ def test_masked_pixels_do_not_count_in_measurements_and_fits() -> None:
     [
         (np.ones((48, 64), bool), InputError, "is 128x96, but the mask of valid_mask is 64x48"),
         (np.zeros(SIZE, bool), InputError, "is black everywhere"),
+        (PHOTO[..., 0], InputError, "neither black nor white"),
         (np.ones(SIZE), InputError, "expected .height, width. of bool or uint8"),
         (np.ones((*SIZE, 3), bool), InputError, "expected .height, width. of bool or uint8"),
         ("absent.png", InputError, "no such file"),

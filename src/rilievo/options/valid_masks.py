@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.arrays.shapes import Mask
+from rilievo.arrays.shapes import Mask, Shaped
 from rilievo.errors import InputError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.io.files.names import printable
@@ -12,6 +12,11 @@ from rilievo.io.photographs.photo import read_photo
 
 _LEAST_WHITE = 128
 """Least brightness of valid pixels, of 255."""
+_GREY = (32, 223)
+"""Darkest and brightest grey that are neither black nor white, of 255."""
+_MAX_GREY_FRACTION = 0.4
+"""Largest fraction of grey pixels in a mask. A wide soft edge makes 0.3 of a mask grey, and
+photographs have 0.5 and more."""
 _ARRAY_NAME = "valid_mask"
 """Name of an array in messages."""
 
@@ -20,7 +25,7 @@ def read_valid_mask(source: Path | np.ndarray) -> Mask:
     """Read a mask whose white pixels are valid; in a mask of zeros and ones, the ones are.
 
     Raises:
-        InputError: If it cannot be read, is no mask, or leaves no pixel.
+        InputError: If it cannot be read, is grey like a photograph, or leaves no pixel.
     """
     if isinstance(source, np.ndarray):
         name, mask = _ARRAY_NAME, source
@@ -34,6 +39,8 @@ def read_valid_mask(source: Path | np.ndarray) -> Mask:
         name = printable(source)
         mask = read_photo(source, own_depth=False).pixels.min(axis=2)
     is_of_zeros_and_ones = mask.dtype == bool or mask.max(initial=0) <= 1
+    if not is_of_zeros_and_ones:
+        _require_black_and_white(mask, name)
     valid = mask > 0 if is_of_zeros_and_ones else mask >= _LEAST_WHITE
     if not valid.any():
         raise InputError(
@@ -42,3 +49,19 @@ def read_valid_mask(source: Path | np.ndarray) -> Mask:
             hint=Text("give ", OptionName("valid_mask"), " a mask that is white at valid pixels"),
         )
     return valid
+
+
+def _require_black_and_white(mask: Shaped[np.ndarray, "h w"], name: str) -> None:
+    """Raise ``InputError`` for a photograph, which is mostly grey.
+
+    A picture of two greys is a mask, too, for example one of 0 and 200.
+    """
+    darkest_grey, brightest_grey = _GREY
+    grey_fraction = np.mean((mask >= darkest_grey) & (mask <= brightest_grey))
+    if grey_fraction <= _MAX_GREY_FRACTION or np.unique(mask).size <= 2:
+        return
+    raise InputError(
+        f"is no mask, because {grey_fraction:.0%} of its pixels are neither black nor white",
+        path=name,
+        hint=Text("give ", OptionName("valid_mask"), " a mask that is white at valid pixels"),
+    )
