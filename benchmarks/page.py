@@ -151,7 +151,7 @@ def _report(megabytes: float, visits: Sequence[_Visit], lives: Sequence[_Live]) 
     return Report(
         name="page",
         about=(
-            "The command `rilievo page` makes a web page that predicts depth in the visitor's "
+            "The `rilievo page` command makes a web page that predicts depth in the visitor's "
             "browser. How long does the visitor wait for a result? In this benchmark, the model "
             "`rilievo/small` runs as WebAssembly in Chromium, on one thread and without a "
             "graphics card. Each visit starts with an empty cache. The web server runs on the "

@@ -57,8 +57,8 @@ ELSEWHERE = {
         Elsewhere("moge-2/small", "downloads its file (141 MB) once"),
     ],
     "measure": [Elsewhere("walk.mp4", "needs `rilievo[video,markers]`")],
-    "cookbook": [Elsewhere("clip.mp4", "need the extra `video`")],
-    "python": [Elsewhere("clip.mp4", "need the extra `video`")],
+    "cookbook": [Elsewhere("clip.mp4", "need the `video` extra")],
+    "python": [Elsewhere("clip.mp4", "need the `video` extra")],
 }
 QUICK = {"outputs", "measure"}
 SMALL = {"outputs"}
