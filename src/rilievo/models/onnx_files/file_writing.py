@@ -155,15 +155,7 @@ def write_converted_copy(
     """
     preparation = model.preparation if size is None else with_fixed_size(model.preparation, size)
     if precision != FP32 and model.description.precision != FP32:
-        raise OptionError(
-            f"its weights are already {model.description.precision}",
-            path=model.card.name,
-            hint=Text(
-                "leave out ",
-                OptionName("precision"),
-                f" to keep these weights, or export the original model in {precision}",
-            ),
-        )
+        raise _rounded_weights_error(model, precision)
     if precision == FP32 and size is None:
         _copy_without_dequantize(model, target)
         return measure_agreement(model, target, precision, photos)
@@ -190,13 +182,26 @@ def write_converted_copy(
         return measure_agreement(source_model, target, precision, photos, threads=1)
 
 
+def _rounded_weights_error(model: OnnxModel, precision: str) -> OptionError:
+    """Error for a file whose weights cannot get a precision, because they are rounded already."""
+    weights = model.description.precision
+    if weights == INT8_WEIGHTS:  # such as rilievo's own models
+        problem = "has weights of 8 bits, which no other precision makes more exact"
+        advice = ": the file is then smaller than with fp16, and computes in fp32"
+    else:
+        problem = f"has weights that are rounded to {weights} already"
+        advice = f", or export the model from which this file was made in {precision}"
+    hint = Text("leave out ", OptionName("precision"), advice)
+    return OptionError(model.card.name, problem=problem, hint=hint)
+
+
 def _copy_with_size(model: OnnxModel, path: Path, size: Size | None) -> None:
     """Copy the file of a model, with a fixed size unless that is None."""
     if size is None:
         path.write_bytes(model.path.read_bytes())
         return
     _copy_without_dequantize(model, path)
-    fix_size_in_file(path, size, model.path.name)
+    fix_size_in_file(path, size, file_name=model.path.name, source_name=model.card.name)
 
 
 def _copy_without_dequantize(model: OnnxModel, target: Path) -> None:
@@ -325,8 +330,13 @@ def graph_and_branches(graph: "GraphProto") -> "Iterator[GraphProto]":
                 yield from graph_and_branches(attribute.g)
 
 
-def fix_size_in_file(path: Path, size: Size, model_name: str) -> None:
-    """Fix the size (height, width) [px] of the input and of the outputs in a file, in place."""
+def fix_size_in_file(path: Path, size: Size, *, file_name: str, source_name: str) -> None:
+    """Fix the size (height, width) [px] of the input and of the outputs in a file, in place.
+
+    Raises:
+        OptionError: If the network has another fixed size already. The message calls the file
+            ``file_name``, and says that it was made from the model ``source_name``.
+    """
     onnx = import_onnx()
     model = onnx.load(str(path))
     graph = model.graph
@@ -335,11 +345,11 @@ def fix_size_in_file(path: Path, size: Size, model_name: str) -> None:
     if any(axis.dim_value not in (0, side) for axis, side in zip(axes, size, strict=True)):
         fixed_size = "x".join(str(axis.dim_value or "any") for axis in axes)
         raise OptionError(
-            path=model_name,
+            path=file_name,
             problem=Text(
                 f"its network has the fixed size {fixed_size} (height x width): leave out ",
                 OptionName("size"),
-                ", or export the original model",
+                f", or export the model from which this file was made ({source_name})",
             ),
         )
 
