@@ -148,6 +148,15 @@ def test_a_wall_alone_is_no_floor() -> None:
         calibrate_height(up_to_scale(view), CAMERA, HEIGHT)
 
 
+def test_a_floor_that_is_hardly_too_small_is_not_as_large_as_needed_in_the_message() -> None:
+    view = room()
+    faces_up = np.zeros(SIZE, bool)
+    faces_up.flat[-575:] = True  # of 19200 pixels, 2.995%
+    normals = np.stack([np.zeros(SIZE), -1.0 * faces_up, -1.0 * ~faces_up])
+    with pytest.raises(CalibrationError, match=r"only 2.99% of the pixels .* needs 3%"):
+        calibrate_height(up_to_scale(view), CAMERA, HEIGHT, normals=normals)
+
+
 def test_a_ceiling_alone_is_no_floor() -> None:
     view = plane(RAYS, axes(-20, 0) @ np.array([0, 1.0, 0]), 1.2)
     with pytest.raises(CalibrationError, match="no floor was found"):

@@ -57,10 +57,12 @@ def test_an_endless_device_is_no_text(tmp_path: Path) -> None:
         read_text(tmp_path / "x")
 
 
-def test_a_text_that_is_far_too_large_is_not_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("size", "shown"), [(65 * 2**20, "65"), (64 * 2**20 + 99_999, "64.1")])
+def test_a_text_that_is_too_large_is_not_read(tmp_path: Path, size: int, shown: str) -> None:
     with (tmp_path / "x").open("wb") as file:
-        file.truncate(65 * 2**20)
-    with pytest.raises(InputError, match=r"has 65 MiB; expected a text file of at most 64 MiB$"):
+        file.truncate(size)
+    words = f"has {shown} MiB; expected a text file of at most 64 MiB$"
+    with pytest.raises(InputError, match=words):
         read_text(tmp_path / "x")
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from rilievo.errors import CalibrationError, OptionError
 from rilievo.measure import volume
+from rilievo.measure.polygons import polygon_mask
 from support.heaps_and_hollows import (
     VolumeScene,
     box_scene,
@@ -172,6 +173,15 @@ def test_missing_depth_is_interpolated_and_too_much_is_refused() -> None:
     assert any("have no depth" in remark for remark in striped.remarks)
     depth[::2] = 0
     with pytest.raises(CalibrationError, match="have no depth"):
+        volume(scene.prediction(depth, **EXACT), scene.outline)
+
+
+def test_a_few_pixels_too_many_without_depth_read_as_more_than_the_limit() -> None:
+    scene = cone_scene(0.4, 0.3, 60)
+    inside = np.flatnonzero(polygon_mask(scene.traced.depth.shape, scene.outline))
+    depth = scene.traced.depth.copy()
+    depth.flat[inside[: int(0.3 * inside.size) + 2]] = 0
+    with pytest.raises(CalibrationError, match=r"^30\.\d+% of the pixels .* at least 70%"):
         volume(scene.prediction(depth, **EXACT), scene.outline)
 
 

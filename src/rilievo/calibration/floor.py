@@ -13,6 +13,7 @@ from rilievo.alignment.fit import Fit, FitSpace, check_depth_map
 from rilievo.arrays.shapes import Bool, Float, Float64, Points, Values, Vector
 from rilievo.calibration.points import Calibrated, Floor, calibrate_by_fit
 from rilievo.errors import CalibrationError, InputError, OptionError
+from rilievo.errors.messages import format_beyond
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.records.depth_map import DepthMap
@@ -264,11 +265,12 @@ def _require_upward_pixels(upward_count: int, depth_count: int, max_angle: float
             "no floor was found: hardly any pixel of the picture has depth", hint=_HINT
         )
     if upward_count < _MIN_AREA_FRACTION * depth_count:
+        percentage = 100 * upward_count / depth_count
+        min_percentage = 100 * _MIN_AREA_FRACTION
         raise CalibrationError(
-            f"no floor was found: only {100 * upward_count / depth_count:.1f}% of the pixels "
-            "with depth are in the lower half of the picture and face up (to within "
-            f"{math.degrees(max_angle):.0f} degrees), but a floor needs "
-            f"{100 * _MIN_AREA_FRACTION:.0f}%",
+            f"no floor was found: only {format_beyond(percentage, min_percentage, decimals=1)}% of "
+            "the pixels with depth are in the lower half of the picture and face up (to within "
+            f"{math.degrees(max_angle):.0f} degrees), but a floor needs {min_percentage:.0f}%",
             hint=_HINT,
         )
 

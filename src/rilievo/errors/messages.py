@@ -22,6 +22,8 @@ _MAX_MESSAGE_LENGTH = 1000
 """Most characters of a message, so that it stays readable if a library's text is very long."""
 _KEPT_END = 200
 """Number of characters that are kept at the end of a message that is too long."""
+_MAX_DECIMALS = 9
+"""Most decimals of a number that is hardly beyond a limit."""
 _ELLIPSIS = " ... "
 
 Spell = Callable[[str, str], str]
@@ -91,6 +93,25 @@ def count_text(count: int, noun: str) -> str:
         ('1 step', '3,000 images')
     """
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def format_beyond(value: float, limit: float, *, decimals: int = 0) -> str:
+    """Write a number that is beyond a limit, with enough decimals that it does not read as equal.
+
+    Examples:
+        >>> format_beyond(45.2, 30), format_beyond(30.2, 30), format_beyond(2.96, 3, decimals=1)
+        ('45', '30.2', '2.96')
+
+    Args:
+        value: Number to write.
+        limit: Limit that the message states, too.
+        decimals: Number of decimals, if these show the difference.
+    """
+    for count in range(decimals, _MAX_DECIMALS):
+        text = f"{value:.{count}f}"
+        if text != f"{limit:.{count}f}":
+            return text
+    return f"{value:.{_MAX_DECIMALS}f}"
 
 
 def join_alternatives(words: Iterable[str]) -> str:

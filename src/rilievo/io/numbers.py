@@ -23,6 +23,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from rilievo.arrays.shapes import Float32, Shaped, UInt8, UInt16
 from rilievo.errors import InputError, MissingExtraError, RilievoError, suggest
+from rilievo.errors.messages import format_beyond
 from rilievo.io.exr_channels import ExrChannels
 from rilievo.io.files.archives import PILLOW_ERRORS, check_npy_header, npz_member
 from rilievo.io.files.limits import (
@@ -79,8 +80,8 @@ def read_numbers(path: Path | str, *, name: str | None = None) -> Shaped[np.ndar
     size = check_regular(path)
     if size > MAX_BYTES:
         raise InputError(
-            f"the file has {size / 2**30:.1f} GiB, which is above the limit of "
-            f"{MAX_BYTES / 2**30:g} GiB; save a smaller array",
+            f"the file has {format_beyond(size / 2**30, MAX_BYTES / 2**30, decimals=1)} GiB, which "
+            f"is above the limit of {MAX_BYTES / 2**30:g} GiB; save a smaller array",
             path=shown_path,
         )
     try:

@@ -23,6 +23,7 @@ from rilievo.calibration.points import (
 from rilievo.calibration.readings import Pixel, circle_middle, ray, rectangle_depth
 from rilievo.calibration.sizes import KnownCircle, KnownRectangle, parse_known
 from rilievo.errors import CalibrationError, RilievoError
+from rilievo.errors.messages import format_beyond
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.measure.instrument_ranges import instrument_ranges
 from rilievo.measure.known_sizes import KnownSizePosition, known_size_positions, known_sizes
@@ -225,8 +226,8 @@ def require_certain_height(calibration: Calibration | None) -> None:
     if error is not None and error > MAX_HEIGHT_ERROR:
         raise CalibrationError(
             "the camera's height determines the depth of this picture only to within "
-            f"±{error:.0%}, but rilievo reports metres only if the error is at most "
-            f"±{MAX_HEIGHT_ERROR:.0%}",
+            f"±{format_beyond(100 * error, 100 * MAX_HEIGHT_ERROR)}%, but rilievo reports metres "
+            f"only if the error is at most ±{MAX_HEIGHT_ERROR:.0%}",
             hint="give a known distance or length instead, or measure the bounding box of an "
             "object that stands on the ground",
         )

@@ -24,6 +24,7 @@ import numpy as np
 from rilievo.arrays.shapes import Float64, Mask, Vector
 from rilievo.calibration.readings import Pixel, median_around, pixel_centre, ray
 from rilievo.errors import CalibrationError, OptionError
+from rilievo.errors.messages import format_beyond
 from rilievo.measure.depth_noise import log_depth_noise, smooth_depth
 from rilievo.measure.expected_errors import (
     log_error_beside_foot,
@@ -165,8 +166,8 @@ def volume(
     missing = 1 - float(surface_pixels(prediction)[mask].mean())
     if missing > _MAX_MISSING:
         raise CalibrationError(
-            f"{missing:.0%} of the pixels inside the outline have no depth, but a volume needs "
-            f"depth in at least {1 - _MAX_MISSING:.0%} of them"
+            f"{format_beyond(100 * missing, 100 * _MAX_MISSING)}% of the pixels inside the outline "
+            f"have no depth, but a volume needs depth in at least {1 - _MAX_MISSING:.0%} of them"
         )
     plane = _plane_through(prediction, base) if base else _plane_around(prediction, mask)
     parts = _volume_parts(prediction, mask, plane)

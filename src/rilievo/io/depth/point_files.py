@@ -13,6 +13,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Points
 from rilievo.errors import InputError
+from rilievo.errors.messages import format_beyond
 from rilievo.io.files.limits import (
     MAX_BYTES,
     MAX_TEXT_BYTES,
@@ -113,7 +114,8 @@ def read_points(path: Path) -> StoredPoints:
     most_bytes = MAX_BYTES if has_binary_form else MAX_TEXT_BYTES
     if size > most_bytes:
         raise InputError(
-            f"the file has {size / 2**20:.0f} MiB; expected at most {most_bytes / 2**20:g} MiB",
+            f"the file has {format_beyond(size / 2**20, most_bytes / 2**20)} MiB; expected at most "
+            f"{most_bytes / 2**20:g} MiB",
             path=name,
         )
     try:

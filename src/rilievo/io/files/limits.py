@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from rilievo.errors import InputError, MissingFileError
+from rilievo.errors.messages import format_beyond
 from rilievo.io.files.names import printable
 
 if TYPE_CHECKING:
@@ -84,8 +85,8 @@ def read_text(path: Path) -> str:
     name, size = printable(path), check_regular(path)
     if size > MAX_TEXT_BYTES:
         raise InputError(
-            f"the file has {size / 2**20:.0f} MiB; expected a text file of at most "
-            f"{MAX_TEXT_BYTES / 2**20:g} MiB",
+            f"the file has {format_beyond(size / 2**20, MAX_TEXT_BYTES / 2**20)} MiB; expected a "
+            f"text file of at most {MAX_TEXT_BYTES / 2**20:g} MiB",
             path=name,
         )
     try:
@@ -108,9 +109,10 @@ def check_size(name: str, size: tuple[int, int], *, max_pixels: int = MAX_PIXELS
             path=name,
         )
     if height * width > max_pixels:
+        millions = format_beyond(height * width / 1e6, max_pixels / 1e6, decimals=1)
         raise InputError(
-            f"the image is {width} x {height} pixels ({height * width / 1e6:.1f} million), above "
-            f"the limit of {max_pixels / 1e6:.1f} million; resize it first",
+            f"the image is {width} x {height} pixels ({millions} million), above the limit of "
+            f"{max_pixels / 1e6:.1f} million; resize it first",
             path=name,
         )
 
@@ -172,7 +174,8 @@ def check_unpacked(subject: str, *factors: int, most_bytes: int) -> None:
     size = math.prod(factors)
     if min(factors) < 0 or size > most_bytes:
         raise ValueError(
-            f"{subject} unpacks to {size / 1e6:.1f} MB; expected at most {most_bytes / 1e6:.1f} MB"
+            f"{subject} unpacks to {format_beyond(size / 1e6, most_bytes / 1e6, decimals=1)} MB; "
+            f"expected at most {most_bytes / 1e6:.1f} MB"
         )
 
 

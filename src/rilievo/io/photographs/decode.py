@@ -11,6 +11,7 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from rilievo.errors import InputError, MissingExtraError, RilievoError
+from rilievo.errors.messages import format_beyond
 from rilievo.io.files.archives import PILLOW_ERRORS
 from rilievo.io.files.limits import MAX_BYTES, check_size, reason
 from rilievo.io.files.tiff_directories import check_tiff_tags
@@ -126,9 +127,10 @@ def _identify_photo(file: BufferedReader | BytesIO, name: str, size_bytes: int) 
             path=name,
         )
     if file_format.is_read_whole and size_bytes > MAX_BYTES:
+        gigabytes = format_beyond(size_bytes / 2**30, MAX_BYTES / 2**30, decimals=1)
         raise InputError(
-            f"the file has {size_bytes / 2**30:.1f} GiB, but {file_format.name} files may have at "
-            f"most {MAX_BYTES / 2**30:g} GiB; make the image smaller first",
+            f"the file has {gigabytes} GiB, but {file_format.name} files may have at most "
+            f"{MAX_BYTES / 2**30:g} GiB; make the image smaller first",
             path=name,
         )
     return file_format

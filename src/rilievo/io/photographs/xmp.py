@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from rilievo.errors import InputError
+from rilievo.errors.messages import format_beyond
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 
@@ -82,16 +83,19 @@ def xmp_packets_in(content: bytes) -> Iterator[bytes]:
         yield content[start:end]
 
 
+def _too_large_error(byte_count: int, name: str) -> InputError:
+    size = format_beyond(byte_count / 2**20, _MAX_BYTES / 2**20, decimals=1)
+    return InputError(
+        f"its XMP has {size} MiB; expected at most {_MAX_BYTES / 2**20:.0f} MiB", path=name
+    )
+
+
 def parse_xmp(packet: bytes, name: str) -> "Element":
     """Parse the XML of a packet; raise ``InputError`` if it is too large or not valid."""
     from xml.etree.ElementTree import ParseError, fromstring
 
     if len(packet) > _MAX_BYTES:
-        raise InputError(
-            f"its XMP has {len(packet) / 2**20:.1f} MiB; expected at most "
-            f"{_MAX_BYTES / 2**20:.0f} MiB",
-            path=name,
-        )
+        raise _too_large_error(len(packet), name)
     start, end = packet.find(_BEGIN), packet.rfind(_END)
     has_envelope = 0 <= start < end
     xml = packet[start : end + len(_END)] if has_envelope else packet.strip(b"\0 \r\n\t")
@@ -142,10 +146,7 @@ def _join_extended_parts(parts: Sequence[bytes], name: str) -> bytes:
         raise InputError("its extended XMP is missing", path=name)
     length = int.from_bytes(parts[0][32:36], "big")
     if length > _MAX_BYTES:
-        raise InputError(
-            f"its XMP has {length / 2**20:.1f} MiB; expected at most {_MAX_BYTES / 2**20:.0f} MiB",
-            path=name,
-        )
+        raise _too_large_error(length, name)
     packet = bytearray(length)
     copied = 0
     for part in parts:
