@@ -113,6 +113,8 @@ def test_the_factor_is_that_of_carver_and_of_every_angle_tried() -> None:
         ((1.004, 1.004, 2.5), "not sure", "the opening has the sides"),
         # A thin board of 2.1 m is longer than the sides of 1 x 2 m, and fits at an angle.
         ((2.1, 2.5, 0.02), "yes", "turned by"),
+        ((84, 100, 120), "no", "84 x 100 x 120 metres; if the numbers are in centimetres, write "),
+        ((600, 840, 2000), "no", "if the numbers are in millimetres, write 0.6x0.84x2"),
     ],
 )
 def test_the_answer_follows_the_range_of_the_opening(

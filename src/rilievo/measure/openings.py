@@ -16,6 +16,9 @@ from rilievo.measure.quantities import length
 from rilievo.records.prediction_record import PredictionRecord
 
 
+_MAX_OBJECT_SIDE = 30.0  # [m]; the sides of a larger object are probably in another unit
+
+
 class FitAnswer(StrEnum):
     """Whether an object fits through an opening."""
 
@@ -107,6 +110,7 @@ def fits_through(
         high=high,
         origin=_origin_of(measured_sides),
         remarks=(
+            *_unit_remarks(object_sides),
             f"the opening has the sides {width.text} and {height.text}",
             *_turn_remarks(section, opening, answer),
             *_shape_remarks((*measured_sides, *diagonals)),
@@ -125,6 +129,19 @@ def _sorted_sides(object_sides: Sequence[float]) -> tuple[float, float, float]:
         texts = ", ".join(f"{side:g}" for side in sides)
         raise OptionError(f"an object needs three positive sides in metres, got {texts or 'none'}")
     return sides[0], sides[1], sides[2]
+
+
+def _unit_remarks(object_sides: Sequence[float]) -> tuple[str, ...]:
+    """Remark if the sides of an object are hardly in metres."""
+    longest = max(object_sides)
+    if longest <= _MAX_OBJECT_SIDE:
+        return ()
+    unit, per_metre = ("millimetres", 1000) if longest >= 1000 else ("centimetres", 100)
+    in_unit = "x".join(f"{side / per_metre:g}" for side in object_sides)
+    return (
+        f"the object is read as {' x '.join(f'{side:g}' for side in object_sides)} metres; if the "
+        f"numbers are in {unit}, write {in_unit}",
+    )
 
 
 def _mean_of(first: Measurement, second: Measurement) -> Measurement:
