@@ -199,6 +199,11 @@ def test_an_object_beside_the_heap_does_not_tilt_its_plane() -> None:
 def test_flat_ground_has_no_volume() -> None:
     scene = cone_scene(0.3, 0.25, 60)
     flat = cone_scene(0.3, 1e-6, 60)
+    for depth in (flat.traced.depth, 1.001 * flat.traced.depth):
+        depth = np.where(polygon_mask(depth.shape, scene.outline), depth, flat.traced.depth)
+        measured = volume(flat.prediction(depth, depth_error="1%"), scene.outline)
+        assert any("may be flat" in remark for remark in measured.remarks)
+        assert not any("hollow" in remark for remark in measured.remarks)
     measured = volume(flat.prediction(depth_error="1%"), scene.outline)
     assert measured.value == pytest.approx(0, abs=1e-5)
     assert measured.low == 0

@@ -81,6 +81,10 @@ _TOO_FLAT = (
     "a network makes objects too flat, so the volume is probably too small; with the depth of a "
     "sensor, the range is much narrower"
 )
+_MAY_BE_FLAT = (
+    "the surface inside the outline may be flat, because its difference from the plane is within "
+    "the error"
+)
 _SLOPE_STEPS = 40
 """The slope of a surface is taken over the side of the outline divided by this number."""
 
@@ -470,7 +474,7 @@ def _with_hidden_part(parts: _VolumeParts, errors: tuple[float, float]) -> Measu
         value=value,
         low=max(low, 0.0),
         high=high,
-        remarks=_remarks_on_parts(sign, hidden, filled, value),
+        remarks=(_MAY_BE_FLAT,) if low <= 0 else _remarks_on_parts(sign, hidden, filled, value),
     )
 
 
