@@ -48,8 +48,24 @@ def test_lengths_and_rectangles_have_options_of_their_own() -> None:
     )
     circle = KnownCircle(u=40, v=50, width=30, height=20, angle=10, metres=0.03)
     assert sizes.known_sizes == (POINT, LENGTH, RECTANGLE, circle)
-    with pytest.raises(OptionError, match="known_length"):
-        _ = KnownSizes(known_length=("40,50,1.5",)).known_sizes
+
+
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        ("known_length", "40,50,1.5"),
+        ("known_length", "40,50,90,60"),
+        ("known_length", "40,x,90,60,2"),
+        ("known_length", "40,50,90,60,20,0.2"),
+        ("known_length", "10,10,90,12,88,70,9,68,a4"),
+        ("known_rectangle", "40,50,90,60,2"),
+        ("known_circle", "40,50,1.5"),
+    ],
+)
+def test_a_wrong_size_is_called_by_the_kind_of_its_option(option: str, text: str) -> None:
+    kind = option.removeprefix("known_")
+    with pytest.raises(OptionError, match=f"^known {kind} "):
+        _ = KnownSizes(**{option: (text,)}).known_sizes
 
 
 def test_a_table_holds_the_sizes_of_many_photographs_and_stands_alone() -> None:

@@ -17,6 +17,7 @@ from rilievo.calibration.sizes import (
     KnownRectangle,
     parse_circle,
     parse_known,
+    parse_length,
     parse_rectangle,
 )
 from rilievo.errors import OptionError
@@ -347,10 +348,7 @@ def _read_known(item: KnownLike) -> Known:
 
 
 def _parse_known_length(text: str) -> KnownLength:
-    length = parse_known(text) if isinstance(text, str) else text
-    if not isinstance(length, KnownLength):
-        raise OptionError(option="known_length", expected="U1,V1,U2,V2,METRES", value=text)
-    return length
+    return parse_length(text) if isinstance(text, str) else text
 
 
 def _parse_known_rectangle(text: str) -> KnownRectangle:
