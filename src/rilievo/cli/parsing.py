@@ -218,9 +218,9 @@ class _CommandLine:
         try:
             value = option.read(text)
         except ValueError:
-            from difflib import get_close_matches
+            from rilievo.errors.typing_errors import names_meant_by
 
-            similar = get_close_matches(text, [*option.choices], n=1)
+            similar = names_meant_by(text, option.choices)
             question = f": did you mean '{similar[0]}'?" if similar else ""
             raise self.error_with_help(
                 f"{option.label} must be {option.accepted_values}, got '{text}'{question}"
@@ -230,29 +230,47 @@ class _CommandLine:
     def unknown_flag_error(self, flag: str) -> OptionError:
         """Error for a flag that the command does not have, with suggestions."""
         # Imported on demand, because most command lines have no unknown flags.
-        from difflib import get_close_matches
-
         from rilievo.errors.foreign_names import hint_for_flag
 
-        hint = hint_for_flag(flag, self.options_by_flag, self.prog)
+        hint = hint_for_flag(flag, self.options_by_flag, self.prog) or self.hint_for_value(flag)
         if hint:
             return self.error_with_help(f"no option {flag}: {hint}")
+        similar = self.similar_flags(flag)
+        if similar:
+            names = " or ".join(map(repr, similar[:2]))
+            return self.error_with_help(f"no option {flag}: did you mean {names}?")
+        return self.error_with_help(f"no option {flag}")
+
+    def hint_for_value(self, flag: str) -> str:
+        """Say which option takes a word, if the user wrote ``--stl`` in place of ``--save stl``."""
+        word = flag.strip("-").replace("_", "-")
+        for option in self.options:
+            if option.flag and word in option.known_names:
+                return f"write {option.flags[-1]} {word}"
+        return ""
+
+    def similar_flags(self, flag: str) -> list[str]:
+        """Flags that the user may have meant by an unknown one, the likeliest first."""
+        from rilievo.errors.typing_errors import names_meant_by
+
+        words = flag.replace("_", "-").strip("-").removeprefix("no-")
+        typed = words.replace("-", "")
+        if len(typed) < 2:
+            return []
         # Flags are compared by their letters, without hyphens.
-        typed = flag.replace("_", "-").strip("-").removeprefix("no-").replace("-", "")
         flags_by_letters = {
             option.flag.strip("-").replace("-", ""): option.flags[-1]
             for option in self.options
             if option.flag
         }
-        similar: list[str] = []
-        if len(typed) > 1:
-            # It may be an abbreviation, which is often too short to be close to the whole name.
-            similar = [letters for letters in flags_by_letters if letters.startswith(typed)]
-        similar = similar or get_close_matches(typed, flags_by_letters, n=2, cutoff=0.75)
+        abbreviated = [letters for letters in flags_by_letters if letters.startswith(typed)]
+        similar = abbreviated or names_meant_by(typed, flags_by_letters)
         if similar:
-            names = " or ".join(repr(flags_by_letters[letters]) for letters in similar[:2])
-            return self.error_with_help(f"no option {flag}: did you mean {names}?")
-        return self.error_with_help(f"no option {flag}")
+            return [flags_by_letters[letters] for letters in similar]
+        # It may be the last word of a longer flag, such as "mask" of "--valid-mask". But flags such
+        # as "--sparse-crop" only make sense with "--sparse".
+        ends = [flag for flag in flags_by_letters.values() if flag.endswith(f"-{words}")]
+        return [flag for flag in ends if flag.removesuffix(f"-{words}") not in self.options_by_flag]
 
 
 def label(name: str, value: str = "") -> str:

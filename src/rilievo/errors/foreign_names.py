@@ -56,7 +56,7 @@ _OPTION_ROWS = (
     ("outdir out_dir output_dir output_path", "--output FOLDER", 'prediction.save("out/photo")'),
     ("save_dir save_path project", "--output FOLDER", 'prediction.save("out/photo")'),
     ("format output_format", "--save png16", 'prediction.save("out/photo.png")'),
-    ("npy npz maps save_numpy save_npy", "--save npy", "prediction.depth.values"),
+    ("npy maps save_numpy save_npy", "--save npy", "prediction.depth.values"),
     ("glb ply mesh point_cloud", "--save glb,ply", 'prediction.save("out/photo.glb")'),
     ("normal normals", "--save normals", "prediction.normals"),
     ("conf", "--save confidence", "prediction.confidence"),
@@ -85,7 +85,7 @@ _OPTION_ROWS = (
     ("num_workers jobs", "--workers 2", ""),
     # Size of the network's input
     ("imgsz img_size input_size size resolution resolution_level num_tokens", _NO_INPUT_SIZE, ""),
-    ("tile_size", "--tile 768", "tile=768"),
+    ("tile_size sharp sharpen detail details", "--tile 768, for fine detail", "tile=768"),
     ("with_flip_aug tta", "--flip", "flip=True"),
     # Camera and range
     ("intrinsics intrinsic k", "--camera FX,FY,CX,CY", "camera=K"),

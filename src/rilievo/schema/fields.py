@@ -259,6 +259,11 @@ class OptionField:
         return {word: word for word in self.declaration.choices}
 
     @property
+    def known_names(self) -> tuple[str, ...]:
+        """Names that the help lists, such as those of outputs; it may accept others, too."""
+        return () if self.declaration.names is None else tuple(self.declaration.names())
+
+    @property
     def annotation(self) -> Any:
         """Type of the keyword in Python."""
         if self.declaration.python_type is not None:
@@ -720,14 +725,13 @@ def check_keywords(function: str, keywords: Iterable[str], known: Iterable[str])
 def _suggest_keyword(name: str, known_names: Collection[str]) -> str:
     """Suggest the keyword that an unknown one may stand for; "" if none is similar."""
     # Imported on demand, because most keywords are known.
-    from difflib import get_close_matches
-
     from rilievo.errors.foreign_names import hint_for_keyword
+    from rilievo.errors.typing_errors import names_meant_by
 
     hint = hint_for_keyword(name, known_names)
     if hint:
         return hint
-    similar = get_close_matches(name, known_names, n=1, cutoff=0.75)
+    similar = names_meant_by(name, sorted(known_names))
     return f"did you mean '{similar[0]}'?" if similar else ""
 
 
