@@ -133,7 +133,7 @@ def _cached(folder: Path) -> object:
 
     from rilievo.training.probe.feature_cache import FeatureCache
 
-    cache = FeatureCache(folder / "features", _backbone())
+    cache = FeatureCache.open(folder / "features", _backbone())
     return cache.features(torch.from_numpy(colours(0, _SIZE))[None])
 
 

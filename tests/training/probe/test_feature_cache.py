@@ -46,10 +46,10 @@ def files_of(cache: FeatureCache) -> list[Path]:
 
 def test_kept_features_are_those_computed_within_the_stated_error(tmp_path: Path) -> None:
     backbone, image = means(), images(3)
-    cache = FeatureCache(tmp_path, backbone)
+    cache = FeatureCache.open(tmp_path, backbone)
     first, expected = cache.features(image), computed(backbone, image)
     assert (cache.hit_count, cache.computed_count) == (0, 3)
-    again = FeatureCache(tmp_path, means())
+    again = FeatureCache.open(tmp_path, means())
     second = again.features(image[[2, 0]])
     assert (again.hit_count, again.computed_count) == (2, 0)
     assert (second.padded, second.box) == (expected.padded, expected.box)
@@ -77,7 +77,7 @@ def test_whatever_numbers_come_back_within_the_stated_error(
 
 def test_the_file_is_a_header_and_numbers_as_described(tmp_path: Path) -> None:
     backbone, image = means(layers=(1,)), images(1, size=(16, 24))
-    cache = FeatureCache(tmp_path, backbone)
+    cache = FeatureCache.open(tmp_path, backbone)
     cache.features(image)
     [path] = files_of(cache)
     data = path.read_bytes()
@@ -92,12 +92,12 @@ def test_the_file_is_a_header_and_numbers_as_described(tmp_path: Path) -> None:
 
 def test_only_what_is_missing_is_computed_and_a_stopped_run_goes_on(tmp_path: Path) -> None:
     image = images(4)
-    cache = FeatureCache(tmp_path, means())
+    cache = FeatureCache.open(tmp_path, means())
     cache.features(image[:2])
     before = {path: path.stat().st_mtime_ns for path in files_of(cache)}
     part = files_of(cache)[0].with_name(".half.999999999-0.rilievo-part")
     part.write_bytes(b"half")
-    cache = FeatureCache(tmp_path, means())
+    cache = FeatureCache.open(tmp_path, means())
     assert not part.exists()
     cache.features(image)
     assert (cache.hit_count, cache.computed_count) == (2, 2)
@@ -106,7 +106,7 @@ def test_only_what_is_missing_is_computed_and_a_stopped_run_goes_on(tmp_path: Pa
 
 
 def test_a_changed_version_of_an_image_has_features_of_its_own(tmp_path: Path) -> None:
-    cache, image = FeatureCache(tmp_path, means()), images(1)
+    cache, image = FeatureCache.open(tmp_path, means()), images(1)
     flipped = image.flip(2)
     plain, mirrored = cache.features(image).maps[0], cache.features(flipped).maps[0]
     assert cache.computed_count == 2
@@ -123,18 +123,18 @@ def test_whatever_changes_features_has_a_folder_of_its_own(tmp_path: Path) -> No
         means(layers=(0,)),
         make_backbone("support.tiny_backbones:Means"),
     ]
-    folders = [FeatureCache(tmp_path, backbone).folder for backbone in backbones]
+    folders = [FeatureCache.open(tmp_path, backbone).folder for backbone in backbones]
     folders += [
-        FeatureCache(tmp_path, means(), precision="bf16").folder,
+        FeatureCache.open(tmp_path, means(), precision="bf16").folder,
     ]
     assert len(set(folders)) == len(folders)
-    assert FeatureCache(tmp_path, make_backbone(learnt, seed=0)).folder == folders[0]
+    assert FeatureCache.open(tmp_path, make_backbone(learnt, seed=0)).folder == folders[0]
 
 
 def test_a_full_cache_says_so_before_and_during(tmp_path: Path) -> None:
     backbone = means()
-    file_bytes = FeatureCache(tmp_path, backbone).layout((20, 28)).file_bytes
-    cache = FeatureCache(tmp_path, backbone, limit_megabytes=2.5 * file_bytes / 1e6)
+    file_bytes = FeatureCache.open(tmp_path, backbone).layout((20, 28)).file_bytes
+    cache = FeatureCache.open(tmp_path, backbone, limit_megabytes=2.5 * file_bytes / 1e6)
     with pytest.raises(OutputError, match="the feature cache is full: it uses 0 MB of 0 MB"):
         cache.features(images(3))
     cache.features(images(2))
@@ -156,7 +156,7 @@ def test_a_full_cache_says_so_before_and_during(tmp_path: Path) -> None:
 def test_a_file_that_is_not_what_it_should_be_is_refused(
     damage: Any, message: str, tmp_path: Path
 ) -> None:
-    cache = FeatureCache(tmp_path, means())
+    cache = FeatureCache.open(tmp_path, means())
     cache.features(images(1))
     [path] = files_of(cache)
     path.write_bytes(damage(path.read_bytes()))
@@ -166,7 +166,7 @@ def test_a_file_that_is_not_what_it_should_be_is_refused(
 
 @pytest.mark.parametrize("length", [0, 60, -1])
 def test_a_file_that_a_power_cut_left_short_is_made_again(length: int, tmp_path: Path) -> None:
-    cache = FeatureCache(tmp_path, means())
+    cache = FeatureCache.open(tmp_path, means())
     cache.features(images(1))
     [path] = files_of(cache)
     whole = path.read_bytes()
@@ -176,7 +176,7 @@ def test_a_file_that_a_power_cut_left_short_is_made_again(length: int, tmp_path:
 
 
 def test_a_file_that_a_power_cut_left_blank_is_made_again(tmp_path: Path) -> None:
-    cache = FeatureCache(tmp_path, means())
+    cache = FeatureCache.open(tmp_path, means())
     kept = cache.features(images(1))
     [path] = files_of(cache)
     path.write_bytes(bytes(path.stat().st_size))
@@ -186,7 +186,7 @@ def test_a_file_that_a_power_cut_left_blank_is_made_again(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("leads", ["nowhere", "itself"])
 def test_a_link_that_leads_nowhere_is_replaced(tmp_path: Path, leads: str) -> None:
-    cache = FeatureCache(tmp_path, means())
+    cache = FeatureCache.open(tmp_path, means())
     cache.features(images(1))
     [path] = files_of(cache)
     whole = path.read_bytes()
@@ -199,7 +199,7 @@ def test_a_link_that_leads_nowhere_is_replaced(tmp_path: Path, leads: str) -> No
 
 @pytest.mark.parametrize("place", [0, 20, 90, 200, -1])
 def test_verify_finds_a_changed_byte(place: int, tmp_path: Path) -> None:
-    cache = FeatureCache(tmp_path, means())
+    cache = FeatureCache.open(tmp_path, means())
     cache.features(images(2))
     assert verify(tmp_path).whole == 2
     path = files_of(cache)[1]
@@ -210,10 +210,10 @@ def test_verify_finds_a_changed_byte(place: int, tmp_path: Path) -> None:
 
 
 def test_a_folder_whose_record_differs_is_refused(tmp_path: Path) -> None:
-    record = FeatureCache(tmp_path, means()).folder / "features.json"
+    record = FeatureCache.open(tmp_path, means()).folder / "features.json"
     record.write_text(record.read_text().replace('"version": 1', '"version": 0'))
     with pytest.raises(InputError, match=r"features\.json: describes features of another"):
-        FeatureCache(tmp_path, means())
+        FeatureCache.open(tmp_path, means())
 
 
 @pytest.mark.parametrize("place", [1, 40, -1])
@@ -221,12 +221,12 @@ def test_a_folder_whose_record_differs_is_refused(tmp_path: Path) -> None:
 def test_a_record_that_was_cut_is_written_anew_and_the_features_are_kept(
     place: int, zeros: bool, tmp_path: Path
 ) -> None:
-    cache = FeatureCache(tmp_path, means())
+    cache = FeatureCache.open(tmp_path, means())
     cache.features(images(2))
     record = cache.folder / "features.json"
     whole = record.read_bytes()
     record.write_bytes(whole[:place] + (b"\0" * len(whole[place:]) if zeros else b""))
-    again = FeatureCache(tmp_path, means())
+    again = FeatureCache.open(tmp_path, means())
     again.features(images(2))
     assert (again.hit_count, again.computed_count) == (2, 0)
     assert record.read_bytes() == whole
@@ -235,11 +235,11 @@ def test_a_record_that_was_cut_is_written_anew_and_the_features_are_kept(
 def test_a_backbone_that_is_trained_is_refused(tmp_path: Path) -> None:
     backbone = make_backbone("support.tiny_backbones:Learnt")
     with pytest.raises(OptionError, match="is being trained, so its features change"):
-        FeatureCache(tmp_path, backbone.requires_grad_(True))
+        FeatureCache.open(tmp_path, backbone.requires_grad_(True))
     with pytest.raises(OptionError, match="is being trained"):
-        FeatureCache(tmp_path, backbone.requires_grad_(False).train())
+        FeatureCache.open(tmp_path, backbone.requires_grad_(False).train())
     with pytest.raises(OptionError, match="needs a limit above 0 MB"):
-        FeatureCache(tmp_path, backbone.eval(), limit_megabytes=0.0)
+        FeatureCache.open(tmp_path, backbone.eval(), limit_megabytes=0.0)
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_numbers_that_cannot_be_kept_are_told(weight: float, message: str, tmp_p
     body = backbone.get_submodule("body")
     assert isinstance(body, nn.Conv2d)
     body.weight.fill_(weight)
-    cache = FeatureCache(tmp_path, backbone)
+    cache = FeatureCache.open(tmp_path, backbone)
     with pytest.raises(InputError, match=message):
         cache.features(images(1))
     assert not files_of(cache)

@@ -134,7 +134,7 @@ def test_kept_features_teach_the_same_within_their_rounding(root: Path, tmp_path
     config = small_config(root)
     plain = weights(config, tmp_path / "plain")
     backbone = backbone_from_blueprint(config.blueprint)
-    cache = FeatureCache(tmp_path / "features", backbone)
+    cache = FeatureCache.open(tmp_path / "features", backbone)
     train_probe(config, tmp_path / "kept", CPU, backbone=backbone, feature_cache=cache)
     kept = load_file(tmp_path / "kept/weights.safetensors")
     assert (cache.computed_count, cache.hit_count) == (6, 12)
@@ -144,7 +144,7 @@ def test_kept_features_teach_the_same_within_their_rounding(root: Path, tmp_path
 
 def test_features_of_a_backbone_that_is_tuned_are_not_kept(root: Path, tmp_path: Path) -> None:
     config = small_config(root)
-    cache = FeatureCache(tmp_path / "features", backbone_from_blueprint(config.blueprint))
+    cache = FeatureCache.open(tmp_path / "features", backbone_from_blueprint(config.blueprint))
     with pytest.raises(OptionError, match="for a frozen backbone"):
         train_probe(replace(config, backbone_rate=1e-3), tmp_path / "run", CPU, feature_cache=cache)
 

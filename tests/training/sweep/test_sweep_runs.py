@@ -103,7 +103,7 @@ def test_features_that_are_slightly_more_than_the_gigabytes_given_are_refused(
     file: Path, tmp_path: Path
 ) -> None:
     backbone = make_backbone("support.probed_scenes:Small", pretrained=False)
-    layout = FeatureCache(tmp_path / "any", backbone).layout((24, 32))
+    layout = FeatureCache.open(tmp_path / "any", backbone).layout((24, 32))
     gigabytes = 6 * layout.file_bytes / 1e9
     head, first = FILE.replace("seeds = 2", "seeds = 1").split("[[backbones]]")[:2]
     cache = f"[cache]\ngigabytes = {0.9995 * gigabytes}\n"

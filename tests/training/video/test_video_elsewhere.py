@@ -47,7 +47,7 @@ def embedded() -> VideoNetworks:
 
 
 def places_of(networks: VideoNetworks) -> ReplayPictures:
-    return ReplayPictures(networks.depth, SIZE[0] * SIZE[1], torch.device("cpu"), seed=0)
+    return ReplayPictures.predict(networks.depth, SIZE[0] * SIZE[1], torch.device("cpu"), seed=0)
 
 
 def test_two_dozen_pictures_judge_and_others_are_learned_within_a_megabyte() -> None:

@@ -37,6 +37,10 @@ from rilievo.training.tensors import Pictures, to_unit_range
 
 VERSION = 1
 """Version of the format."""
+LIMIT_MEGABYTES = 20_000.0
+"""Largest size of all caches in a folder by default [MB]."""
+_IDENTITY_FILE = "features.json"
+"""File in a folder of the cache with its ``Identity``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,12 +168,6 @@ def open_features(path: Path, layout: FeatureFileLayout, key: FeatureKey) -> Sto
     return StoredFeatures(record=record)
 
 
-LIMIT_MEGABYTES = 20_000.0
-"""Size of a cache by default [MB]."""
-_IDENTITY_FILE = "features.json"
-"""File in a folder of the cache with its ``Identity``."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """Everything but the image that features depend on.
@@ -198,18 +196,34 @@ class FeatureCache:
     Attributes:
         root: Folder of all caches.
         identity: What the features depend on besides the image.
+        folder: Folder of this cache, whose name contains the backbone's name.
         hit_count: Number of images whose features were in the cache.
         computed_count: Number of images whose features were computed.
     """
 
     def __init__(
-        self,
+        self, root: Path, backbone: Backbone, identity: Identity, *, limit_bytes: float
+    ) -> None:
+        """Describe a cache; ``FeatureCache.open`` also prepares its folder."""
+        readable_name = re.sub(r"[^\w.-]+", "-", backbone.name)[-60:].strip("-.")
+        self.root = root
+        self.identity = identity
+        self.folder = root / f"{readable_name}-{identity.digest.hex()[:16]}"
+        self.hit_count = 0
+        self.computed_count = 0
+        self._backbone = backbone
+        self._limit_bytes = limit_bytes
+        self._used_bytes = 0  # of all caches in the root, as far as this process knows
+
+    @classmethod
+    def open(
+        cls,
         root: Path,
         backbone: Backbone,
         *,
         limit_megabytes: float = LIMIT_MEGABYTES,
         precision: str = "fp32",
-    ) -> None:
+    ) -> "FeatureCache":
         """Open or create the cache of a frozen backbone in ``root``, the folder of all caches.
 
         ``limit_megabytes`` is the largest size of all caches in the folder [MB].
@@ -228,24 +242,15 @@ class FeatureCache:
                 "a feature cache needs a limit above 0 MB and precision fp32 or bf16, got "
                 f"{limit_megabytes} MB and '{precision}'"
             )
-        self.root = root
-        self._backbone = backbone
-        self._limit_bytes = limit_megabytes * 1e6
-        self.identity = Identity(
+        identity = Identity(
             version=VERSION,
             facts=backbone.properties,
             weights_sha256=weights_sha256(backbone),
             precision=precision,
         )
-        slug = re.sub(r"[^\w.-]+", "-", backbone.name)[-60:].strip("-.")
-        self.folder = root / f"{slug}-{self.identity.digest.hex()[:16]}"
-        self.hit_count = 0
-        self.computed_count = 0
-        make_folder(self.folder)
-        for folder in (self.folder, *self.folder.glob("??")):
-            sweep_parts(folder)
-        self._write_or_check_identity()
-        self._used_bytes = used_bytes(root)
+        cache = cls(root, backbone, identity, limit_bytes=limit_megabytes * 1e6)
+        cache._prepare_folder()
+        return cache
 
     def layout(self, size: Size) -> FeatureFileLayout:
         """Layout of the files of images of a size (height, width) [px]."""
@@ -337,6 +342,14 @@ class FeatureCache:
             return path.stat().st_size == layout.file_bytes and not is_blank(path)
         except OSError:  # not there, or a link that leads nowhere
             return False
+
+    def _prepare_folder(self) -> None:
+        """Make the folder, remove what killed processes have left, and count the used bytes."""
+        make_folder(self.folder)
+        for folder in (self.folder, *self.folder.glob("??")):
+            sweep_parts(folder)
+        self._write_or_check_identity()
+        self._used_bytes = used_bytes(self.root)
 
     def _write_or_check_identity(self) -> None:
         """Write the identity of a new folder, or check that of an existing one."""

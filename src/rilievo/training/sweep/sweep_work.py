@@ -180,7 +180,7 @@ class _SweepResources:
         backbone_learns = config.backbone_rate > 0
         if not cache.enabled or backbone_learns or config.augmentation.changes:
             return None
-        return FeatureCache(
+        return FeatureCache.open(
             Path(cache.folder) if cache.folder else self.folder / "features",
             backbone,
             limit_megabytes=1000 * cache.gigabytes,

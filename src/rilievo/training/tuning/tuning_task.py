@@ -124,7 +124,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         replay = None
         if replay_weight and isinstance(network, TorchNetwork):
             # Before a checkpoint is read, because its weights would change the predictions.
-            replay = StartPredictions(network, kind, fabric.device, seed=config.seed)
+            replay = StartPredictions.predict(network, kind, fabric.device, seed=config.seed)
         self.learner = TuningLearner(network, kind, replay, replay_weight=replay_weight)
 
         self.state = TuningState()

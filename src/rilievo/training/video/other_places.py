@@ -50,24 +50,32 @@ class ReplayPictures:
     """Pictures of other places, with the depth that a network predicts before it learns."""
 
     def __init__(
-        self, network: DepthNet, max_pixels: int, device: torch.device, *, seed: int
+        self,
+        training: Sequence[PictureWithDepth],
+        held_out: Sequence[PictureWithDepth],
+        *,
+        seed: int,
     ) -> None:
-        """Predict the depth of all pictures, resized to ``max_pixels``, before the first step.
+        """Keep pictures to train on, and pictures that are held out to measure the change.
 
         ``seed`` determines the choice of pictures in each step.
         """
-
-        def read_with_depth(*, held_out: bool) -> list[PictureWithDepth]:
-            """Read the pictures to train on, or those held out, and predict their depth."""
-            inputs = [
-                _resize_to_network_input(picture, max_pixels, device)
-                for picture in read_pictures(held_out=held_out)
-            ]
-            return [_predict_start_depth(network, pixels) for pixels in inputs]
-
+        self._training = training
+        self._held_out = held_out
         self._seed = seed
-        self._training = read_with_depth(held_out=False)
-        self._held_out = read_with_depth(held_out=True)
+
+    @classmethod
+    def predict(
+        cls, network: DepthNet, max_pixels: int, device: torch.device, *, seed: int
+    ) -> "ReplayPictures":
+        """Let a network predict the pictures that rilievo ships, resized to ``max_pixels``."""
+        pictures_to_train_on = read_pictures(held_out=False)
+        held_out_pictures = read_pictures(held_out=True)
+        return cls(
+            _predict_start_depths(network, pictures_to_train_on, max_pixels, device),
+            _predict_start_depths(network, held_out_pictures, max_pixels, device),
+            seed=seed,
+        )
 
     def loss(self, network: DepthNet, step: int, num_targets: int) -> Scalar:
         """Mean |log depth - log depth of the start| of random pictures, up to a factor each.
@@ -90,6 +98,7 @@ class ReplayPictures:
 
 
 def _mean_log_difference(network: DepthNet, pictures: Sequence[PictureWithDepth]) -> Scalar:
+    """Mean |log depth - log depth of the start| of pictures, up to a factor for each picture."""
     differences = []
     for picture in pictures:
         with torch.autocast(picture.pixels.device.type, enabled=False):
@@ -98,9 +107,18 @@ def _mean_log_difference(network: DepthNet, pictures: Sequence[PictureWithDepth]
 
 
 @torch.no_grad()
-def _predict_start_depth(network: DepthNet, pixels: Float[Tensor, "1 3 h w"]) -> PictureWithDepth:
+def _predict_start_depths(
+    network: DepthNet,
+    pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]],
+    max_pixels: int,
+    device: torch.device,
+) -> list[PictureWithDepth]:
     network.eval()
-    return PictureWithDepth(pixels=pixels, depth=network.depth(pixels))
+    predicted = []
+    for picture in pictures:
+        pixels = _resize_to_network_input(picture, max_pixels, device)
+        predicted.append(PictureWithDepth(pixels=pixels, depth=network.depth(pixels)))
+    return predicted
 
 
 def _resize_to_network_input(

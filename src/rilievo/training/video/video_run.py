@@ -215,8 +215,9 @@ def prepare_task(
         # Before a checkpoint is read, since the labels are predictions of the start.
         height, width = config.blueprint.size
         max_pixels = config.blueprint.area or height * width
-        depth_network = learner.networks.depth
-        learner.replay = ReplayPictures(depth_network, max_pixels, fabric.device, seed=config.seed)
+        learner.replay = ReplayPictures.predict(
+            learner.networks.depth, max_pixels, fabric.device, seed=config.seed
+        )
     return VideoTask(
         config,
         run,

@@ -184,15 +184,15 @@ class FrameStore:
     """Stored frames of one sequence.
 
     Attributes:
+        path: File of the frames' pixels.
+        count: Number of frames, including the broken ones.
+        size: (height, width) of the frames [px].
         broken: What is wrong with each broken frame, by its index.
         fault: What is wrong with the whole video; None if nothing is.
     """
 
-    def __init__(self, files: CacheFiles) -> None:
-        """Open a complete store."""
-        description = files.read_description()
-        assert description is not None, "the description is written last"
-        self.path = files.frames
+    def __init__(self, path: Path, description: StoreDescription) -> None:
+        self.path = path
         self.count = description.count
         self.size = description.size
         self.broken = {
@@ -236,11 +236,13 @@ def open_store(
             _store_video_frames(sequence, sequence.video, size, files, progress)
         else:
             _store_missing_images(sequence, size, files, wanted, progress)
-        return FrameStore(files)
+        description = files.read_description()
     except RilievoError:
         raise
     except OSError as error:
         raise unwritable(files.frames, error) from error
+    assert description is not None, "the description is written last"
+    return FrameStore(files.frames, description)
 
 
 def _store_missing_images(
