@@ -47,7 +47,10 @@ _FABRIC_PRECISIONS: Mapping[str, Literal["bf16-mixed", "16-mixed"]] = {
 def launch_fabric(
     device_name: str = "auto", *, precision: str = "fp32", allows_unused_weights: bool = False
 ) -> Any:
-    """Launch Lightning Fabric for this process, which is alone or one of torchrun's.
+    """Start Lightning Fabric, which moves a training to its device and joins its processes.
+
+    Without torchrun, this process trains alone. Otherwise it is one of torchrun's processes, each
+    of which computes the gradients of its part of a batch.
 
     Args:
         device_name: auto, cpu, cuda or cuda:N.
@@ -60,37 +63,27 @@ def launch_fabric(
     """
     with needing("training", "train"):
         from lightning_fabric import Fabric
-        from lightning_fabric.plugins.precision import MixedPrecision
         from lightning_fabric.strategies.ddp import DDPStrategy
 
-    class MixedNetworkPrecision(MixedPrecision):
-        """Mixed precision of the network alone; batches, which hold the truth, stay float32."""
-
-        def convert_input(self, data: Any) -> Any:
-            return data
-
     device = torch_device(device_name)
-    is_cpu = device.type == "cpu"
-    if precision == "fp16" and is_cpu:
+    if precision == "fp16" and device.type == "cpu":
         raise OptionError("precision fp16 needs a GPU; on a CPU, use fp32 or bf16")
 
     processes_per_node, num_nodes = _torchrun_process_counts()
-    is_distributed = processes_per_node * num_nodes > 1
-    # On a GPU, one process takes the chosen one. Processes of torchrun take one each.
-    is_single_gpu = not is_cpu and not is_distributed
+    # Fabric takes a number of devices, or the indices of devices.
+    devices: int | list[int] = processes_per_node
     strategy: Any = "auto"
-    if is_distributed:
+    if processes_per_node * num_nodes > 1:
         strategy = DDPStrategy(find_unused_parameters=allows_unused_weights)
-    fabric_precision = _FABRIC_PRECISIONS.get(precision)
-    plugins: list[Any] = []
-    if fabric_precision is not None:
-        plugins.append(MixedNetworkPrecision(fabric_precision, device.type))
+    elif device.type != "cpu":
+        devices = [device.index or 0]
+
     fabric = Fabric(
         accelerator=device.type,
-        devices=[device.index or 0] if is_single_gpu else processes_per_node,
+        devices=devices,
         num_nodes=num_nodes,
         strategy=strategy,
-        plugins=plugins,
+        plugins=_precision_plugins(precision, device),
     )
     fabric.launch()
     return fabric
@@ -98,10 +91,30 @@ def launch_fabric(
 
 def _torchrun_process_counts() -> tuple[int, int]:
     """Number of processes on this node, and number of nodes; one each without torchrun."""
-    local_size, world_size = os.environ.get("LOCAL_WORLD_SIZE"), os.environ.get("WORLD_SIZE")
-    if local_size is None or world_size is None:
+    # torchrun calls the number of processes on a node, and on all nodes, sizes of a world.
+    processes_per_node = os.environ.get("LOCAL_WORLD_SIZE")
+    num_processes = os.environ.get("WORLD_SIZE")
+    if processes_per_node is None or num_processes is None:
         return 1, 1
-    return int(local_size), int(world_size) // int(local_size)
+    num_nodes = int(num_processes) // int(processes_per_node)
+    return int(processes_per_node), num_nodes
+
+
+def _precision_plugins(precision: str, device: torch.device) -> list[Any]:
+    """Fabric's plugins for a precision; none for fp32."""
+    fabric_precision = _FABRIC_PRECISIONS.get(precision)
+    if fabric_precision is None:
+        return []
+
+    from lightning_fabric.plugins.precision import MixedPrecision
+
+    class MixedNetworkPrecision(MixedPrecision):
+        """Mixed precision of the network alone; batches, which hold ground truth, stay float32."""
+
+        def convert_input(self, data: Any) -> Any:
+            return data
+
+    return [MixedNetworkPrecision(fabric_precision, device.type)]
 
 
 class TrainingLoop(Generic[State]):

@@ -171,7 +171,7 @@ class Probe(nn.Module, ABC):
 
     def logits(self, features: Features) -> Logits:
         """Compute the outputs that a head reads."""
-        self._check_channels(features)
+        self._check_feature_channels(features)
         return Logits(
             values=self.decode(_resize_pyramid_to_sixteenth(features), features.tokens),
             scale=self.last_scale,
@@ -186,19 +186,19 @@ class Probe(nn.Module, ABC):
         logits = self.logits(features)
         return crop_and_resize(upsample_outputs(logits), logits, size)
 
-    def _check_channels(self, features: Features) -> None:
-        """Raise ``ModelError`` if the channels differ from those that the probe was built for."""
-        channels = tuple(x.shape[1] for x in features.maps)
-        token_channels = (0,) * len(channels)
+    def _check_feature_channels(self, features: Features) -> None:
+        """Raise ``ModelError`` if maps or class tokens have other channels than the probe takes."""
+        map_channels = tuple(feature_map.shape[1] for feature_map in features.maps)
+        token_channels = {0}  # features without class tokens
         if features.tokens is not None:
-            token_channels = tuple(token.shape[1] for token in features.tokens)
-        has_expected_tokens = all(count == self.token_channels for count in token_channels)
-        if channels != self.channels or not has_expected_tokens:
-            raise ModelError(
-                f"the features have {channels} channels and {max(token_channels)} channels of "
-                f"class tokens, but this probe was created for {self.channels} and "
-                f"{self.token_channels}; use the backbone layers for which the probe was created"
-            )
+            token_channels = {token.shape[1] for token in features.tokens}
+        if map_channels == self.channels and token_channels == {self.token_channels}:
+            return
+        raise ModelError(
+            f"the features have {map_channels} channels and {max(token_channels)} channels of "
+            f"class tokens, but this probe was created for {self.channels} and "
+            f"{self.token_channels}; use the backbone layers for which the probe was created"
+        )
 
 
 class TokenConv(nn.Conv2d):
