@@ -100,19 +100,23 @@ def temporary_forward_hooks(layers: Iterable[nn.Module], hook: object) -> Iterat
 def _unfold_upsampling_weights(layers: Iterable[_Arrays]) -> Iterator[_Arrays]:
     """Undo the rearrangement of the layers of ``ConvexUpsample`` that an export may make.
 
-    Such a file computes the four pixels of a doubled map side by side. Its 3×3 kernels are padded
-    to 4×4 and come four times, and its 36 weights are ordered by neighbour and then by new pixel.
+    Such a file computes the four new pixels of a doubled map side by side. So the kernels of
+    ``look`` are padded from 3×3 to 4×4 and come four times, once for each new pixel. The 36 outputs
+    of ``weigh`` are ordered by neighbour and then by new pixel, instead of the other way around.
     """
-    order_by_new_pixel = np.arange(36).reshape(9, 4).T.ravel()
+    num_neighbours, num_new_pixels = 9, 4
+    num_outputs = num_neighbours * num_new_pixels
+    stored_order = np.arange(num_outputs).reshape(num_neighbours, num_new_pixels)
+    order_by_new_pixel = stored_order.T.ravel()
+
     is_rearranged = False
     for layer in layers:
-        kernel, *biases = layer  # a norm has further arrays
+        kernel, *other_arrays = layer
         if kernel.shape[2:] == (4, 4):
             is_rearranged = True
-            [bias] = biases
-            copies = kernel.reshape(-1, 4, *kernel.shape[1:])
-            yield copies[:, 0, :, :3, :3], bias[::4]
-        elif is_rearranged and kernel.shape[0] == order_by_new_pixel.size:
+            [bias] = other_arrays
+            yield kernel[::num_new_pixels, :, :3, :3], bias[::num_new_pixels]
+        elif is_rearranged and len(kernel) == num_outputs:
             yield tuple(array[order_by_new_pixel] for array in layer)
         else:
             yield layer
@@ -129,13 +133,15 @@ def _read_weights_by_layer(path: Path) -> list[tuple[Tensor, ...]]:
         # The upsampling's convolutions with fixed weights are in the graph too.
         upsample = ConvexUpsample(1)
         fixed_shapes = {upsample.gather.shape, upsample.group.shape}
-        # The first input of a node is the map that it computes from, the others are weights.
-        layers = [
-            tuple(arrays[name].astype(np.float32) for name in node.input[1:])
-            for node in graph.node
-            if node.op_type == "BatchNormalization"
-            or (node.op_type == "Conv" and arrays[node.input[1]].shape not in fixed_shapes)
-        ]
+        layers: list[_Arrays] = []
+        for node in graph.node:
+            if node.op_type not in ("Conv", "BatchNormalization"):
+                continue
+            # The first input of a node is the map that it computes from.
+            stored = [arrays[name] for name in node.input[1:]]
+            is_fixed = node.op_type == "Conv" and stored[0].shape in fixed_shapes
+            if not is_fixed:
+                layers.append(tuple(array.astype(np.float32) for array in stored))
         return [tuple(map(torch.from_numpy, layer)) for layer in _unfold_upsampling_weights(layers)]
     except Exception as error:  # protobuf and onnx raise errors of many kinds
         raise InputError(

@@ -3,7 +3,7 @@
 import logging
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -149,22 +149,29 @@ def layer_indices(name: str, layers: Sequence[int], layer_count: int) -> tuple[i
     Raises:
         OptionError: If a layer does not exist, or the layers do not ascend.
     """
-    indices = tuple(layer + layer_count if layer < 0 else layer for layer in layers)
-    unknown = [
-        layer for layer, index in zip(layers, indices, strict=True) if not 0 <= index < layer_count
-    ]
-    if unknown or not indices:
-        missing = f"has no layer {', '.join(map(str, unknown))}"
-        problem = missing if unknown else "needs at least one layer to take features from"
+    known_layers = _join_numbers(range(layer_count))
+    if not layers:
         raise OptionError(
-            f"backbone '{name}' {problem}; known layers: {', '.join(map(str, range(layer_count)))}"
+            f"backbone '{name}' needs at least one layer to take features from; known layers: "
+            f"{known_layers}"
         )
+    unknown = [layer for layer in layers if not -layer_count <= layer < layer_count]
+    if unknown:
+        raise OptionError(
+            f"backbone '{name}' has no layer {_join_numbers(unknown)}; known layers: {known_layers}"
+        )
+
+    indices = tuple(layer + layer_count if layer < 0 else layer for layer in layers)
     if list(indices) != sorted(set(indices)):
         raise OptionError(
-            f"layers {', '.join(map(str, layers))} of backbone '{name}' are not in ascending "
-            "order: list each layer once, the shallowest first"
+            f"layers {_join_numbers(layers)} of backbone '{name}' are not in ascending order: list "
+            "each layer once, the shallowest first"
         )
     return indices
+
+
+def _join_numbers(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, numbers))
 
 
 def no_class_token_error(name: str) -> OptionError:

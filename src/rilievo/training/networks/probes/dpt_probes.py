@@ -64,15 +64,20 @@ class _FusionProbe(Probe):
     """Probe that fuses layers from the deepest to the shallowest."""
 
     def build(self, hidden: int) -> None:
-        """Create the layers of the fusion, and the output layers of the subclass."""
+        """Create the layers of the fusion, and the output layers of the subclass.
+
+        ``project`` brings each map of the backbone to ``hidden`` channels, and ``levels`` fuse the
+        results. Both are in the order of the backbone's layers, the shallowest first.
+        """
         self.project = nn.ModuleList(
             TokenConv(channels, self.token_channels, hidden) for channels in self.channels
         )
-        kernel_size = self.kernel or 3  # 0 if the kind has no choice of it
-        deepest = len(self.channels) - 1
+        num_layers = len(self.channels)
+        # Kinds of probes that always use kernels of 3×3 pixels have a ``kernel`` of 0.
+        kernel_size = self.kernel or 3
         self.levels = nn.ModuleList(
-            FusionLevel(hidden, kernel_size, is_deepest=index == deepest)
-            for index in range(len(self.channels))
+            FusionLevel(hidden, kernel_size, is_deepest=index == num_layers - 1)
+            for index in range(num_layers)
         )
         self._add_layers_after_fusion(hidden)
         self.to(memory_format=torch.channels_last)

@@ -1,7 +1,7 @@
 """Decoder of the depth network, from features of several sizes to sigmoids at several scales."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -40,49 +40,58 @@ class DepthDecoder(nn.Module):
         have a head, of ``outputs`` channels each.
         """
         super().__init__()
-        self.scales, self.outputs = tuple(scales), outputs
+        self.scales = tuple(scales)
+        self.outputs = outputs
         # Index of the encoder's map at each level. Of two maps of one size, the last one is taken.
-        map_index_by_level = {
+        self._map_index_by_level = {
             _count_halvings(reduction): index for index, reduction in enumerate(reductions)
         }
-        self.levels = max(map_index_by_level)
-        self.coarsest = map_index_by_level[self.levels]
-        if self.levels <= max(scales):
+        self._num_levels = max(self._map_index_by_level)  # the coarsest map is at this level
+        if self._num_levels <= max(scales):
             raise OptionError(
                 f"the encoder's coarsest features are at 1/{max(reductions)} of the image, which "
-                f"is too fine for scale {max(scales)}: use scales up to {self.levels - 1}"
+                f"is too fine for scale {max(scales)}: use scales up to {self._num_levels - 1}"
             )
-        self.skips = {
-            level: index for level, index in map_index_by_level.items() if level < self.levels
-        }
-        convolutions: list[nn.Module] = []
-        inputs = channels[self.coarsest]
-        for level in self._levels_in_order():
-            width = _WIDTHS[min(level, len(_WIDTHS) - 1)]
-            skip_channels = channels[self.skips[level]] if level in self.skips else 0
-            convolutions += [ConvELU(inputs, width), ConvELU(width + skip_channels, width)]
-            inputs = width
-        heads = [Conv3x3(_WIDTHS[scale], outputs) for scale in scales]
-        # One list of all layers, so that the weights have the official names.
-        self.decoder = nn.ModuleList([*convolutions, *heads])
 
-    def _levels_in_order(self) -> Iterable[int]:
-        return reversed(range(self.levels))
+        layers: list[nn.Module] = []
+        in_channels = channels[self._map_index_by_level[self._num_levels]]
+        for level in reversed(range(self._num_levels)):
+            width = _WIDTHS[min(level, len(_WIDTHS) - 1)]
+            skip_channels = 0
+            if level in self._map_index_by_level:
+                skip_channels = channels[self._map_index_by_level[level]]
+            layers.append(ConvELU(in_channels, width))
+            layers.append(ConvELU(width + skip_channels, width))
+            in_channels = width
+        layers += [Conv3x3(_WIDTHS[scale], outputs) for scale in scales]
+        # One list of all layers, so that the weights have the official names.
+        self.decoder = nn.ModuleList(layers)
 
     def forward(self, features: FeatureMaps) -> tuple[StackAtScale, ...]:
         """Compute the sigmoids of ``scales``."""
-        x = features[self.coarsest]
+        x = features[self._map_index_by_level[self._num_levels]]
         sigmoids: dict[int, StackAtScale] = {}
-        for step, level in enumerate(self._levels_in_order()):
-            # The list has two convolutions for each level, and the heads after them.
-            first, second = self.decoder[2 * step], self.decoder[2 * step + 1]
-            assert isinstance(second, ConvELU), "a level has two convolutions"
-            skip = features[self.skips[level]] if level in self.skips else None
-            x = second.forward_doubled(first(x), skip)
+        for level in reversed(range(self._num_levels)):
+            skip = None
+            if level in self._map_index_by_level:
+                skip = features[self._map_index_by_level[level]]
+            x = self._double(x, skip, level)
             if level in self.scales:
-                head = self.decoder[2 * self.levels + self.scales.index(level)]
-                sigmoids[level] = torch.sigmoid(at_least_float32(head(x)))
+                logits = self._head(level)(x)
+                sigmoids[level] = torch.sigmoid(at_least_float32(logits))
         return tuple(sigmoids[scale] for scale in self.scales)
+
+    def _double(self, x: FeatureMap, skip: FeatureMap | None, level: int) -> FeatureMap:
+        """Convolve the features of the coarser level, double them, join ``skip``, and convolve."""
+        # Each level has two convolutions, and the coarsest level comes first.
+        index = 2 * (self._num_levels - 1 - level)
+        before_doubling, after_doubling = self.decoder[index], self.decoder[index + 1]
+        assert isinstance(after_doubling, ConvELU), "a level has two convolutions"
+        return after_doubling.forward_doubled(before_doubling(x), skip)
+
+    def _head(self, scale: int) -> nn.Module:
+        """Head of a scale; the heads come after the convolutions of all levels."""
+        return self.decoder[2 * self._num_levels + self.scales.index(scale)]
 
 
 class Conv3x3(nn.Module):

@@ -67,35 +67,54 @@ class _DoubledConv(Function):
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         x, skip, weight = ctx.saved_tensors
         [gradient] = upstream
-        x_channels = x.shape[1]
         layout = _memory_layout(weight)
-
-        # Gradients of the part that comes from the small map.
-        padded_x = F.pad(x, _ONE_PIXEL, "replicate")
-        kernels = _phase_kernels(weight[:, :x_channels], layout)
-        phases_shape = (len(x), 4 * len(weight), x.shape[2] + 1, x.shape[3] + 1)
-        phases_gradient = _empty_like(x, phases_shape, layout).zero_()
-        for phase, output_pixels in _phase_views(phases_gradient, gradient):
-            phase.copy_(output_pixels)
-        padded_x_gradient, kernels_gradient, _ = _conv_gradients(
-            phases_gradient, padded_x, kernels, bias=False
-        )
-        x_gradient = _replication_pad_gradient(padded_x_gradient).contiguous(memory_format=layout)
+        # The first input channels of the weights are those of x, the others those of ``skip``.
+        x_channels = x.shape[1]
         weight_gradient = torch.empty_like(weight)
-        weight_gradient[:, :x_channels] = _weight_gradient(kernels_gradient)
-        if skip is None:
-            return x_gradient, None, weight_gradient, gradient.sum(dim=(0, 2, 3))
 
-        # Gradients of the part that comes from the skip connection.
-        padded_skip = F.pad(skip, _ONE_PIXEL, "reflect")
-        padded_skip_gradient, skip_weight_gradient, bias_gradient = _conv_gradients(
-            gradient, padded_skip, weight[:, x_channels:], bias=True
+        x_gradient, x_weight_gradient = _small_map_gradients(
+            gradient, x, weight[:, :x_channels], layout
+        )
+        weight_gradient[:, :x_channels] = x_weight_gradient
+        if skip is None:
+            bias_gradient = gradient.sum(dim=(0, 2, 3))
+            return x_gradient, None, weight_gradient, bias_gradient
+
+        skip_gradient, skip_weight_gradient, bias_gradient = _skip_gradients(
+            gradient, skip, weight[:, x_channels:]
         )
         weight_gradient[:, x_channels:] = skip_weight_gradient
-        skip_gradient = torch.ops.aten.reflection_pad2d_backward(
-            padded_skip_gradient, skip, _ONE_PIXEL
-        )
         return x_gradient, skip_gradient, weight_gradient, bias_gradient
+
+
+def _small_map_gradients(
+    gradient: Tensor, x: Tensor, weight: Tensor, layout: torch.memory_format
+) -> tuple[Tensor, Tensor]:
+    """Gradients with respect to the small map and to its weights, from that of the output."""
+    padded_x = F.pad(x, _ONE_PIXEL, "replicate")
+    kernels = _phase_kernels(weight, layout)
+    phases_shape = (len(x), 4 * len(weight), x.shape[2] + 1, x.shape[3] + 1)
+    # Zero at the pixels of a phase that no pixel of the output shows.
+    phases_gradient = _empty_like(x, phases_shape, layout).zero_()
+    for phase, output_pixels in _phase_views(phases_gradient, gradient):
+        phase.copy_(output_pixels)
+    padded_x_gradient, kernels_gradient, _ = _conv_gradients(
+        phases_gradient, padded_x, kernels, bias=False
+    )
+    x_gradient = _replication_pad_gradient(padded_x_gradient).contiguous(memory_format=layout)
+    return x_gradient, _weight_gradient(kernels_gradient)
+
+
+def _skip_gradients(
+    gradient: Tensor, skip: Tensor, weight: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients with respect to the skip connection, its weights and the bias."""
+    padded_skip = F.pad(skip, _ONE_PIXEL, "reflect")
+    padded_skip_gradient, weight_gradient, bias_gradient = _conv_gradients(
+        gradient, padded_skip, weight, bias=True
+    )
+    skip_gradient = torch.ops.aten.reflection_pad2d_backward(padded_skip_gradient, skip, _ONE_PIXEL)
+    return skip_gradient, weight_gradient, bias_gradient
 
 
 def _memory_layout(weight: Tensor) -> torch.memory_format:

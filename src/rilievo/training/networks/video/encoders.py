@@ -63,17 +63,19 @@ class Encoder(nn.Module, ABC):
 class TimmEncoder(Encoder):
     """Encoder of timm, for images of one size.
 
-    ``channels_last`` says whether the maps of the model have their channels last.
+    Attributes:
+        size: (height, width) of the images [px].
+        body: Model of timm, which computes a list of maps.
+        channels_last: Whether the maps of the model have their channels last.
     """
-
-    channels_last: bool = False
 
     def __init__(self, name: str, size: Size, *, pretrained: bool = False) -> None:
         super().__init__()
-        self.name, self.size = name, size
+        self.name = name
+        self.size = size
         self.body = _create_timm_model(name, size, pretrained=pretrained)
         self.copy_timm_shapes(self.body)
-        self._check_shapes_and_set_layout(name, size)
+        self.channels_last = self._has_channels_last(self._compute_map_shapes())
 
     @classmethod
     def from_blueprint(cls, blueprint: VideoBlueprint) -> Encoder:
@@ -92,35 +94,39 @@ class TimmEncoder(Encoder):
             tensor.permute(0, 3, 1, 2) if self.channels_last else tensor for tensor in features
         )
 
-    def _check_shapes_and_set_layout(self, name: str, size: Size) -> None:
-        """Run the model on a black image, to find out whether its maps have their channels last."""
-        shapes = self._feature_shapes(name, size)
-        expected = [
-            (channels, size[0] // reduction, size[1] // reduction)
-            for channels, reduction in zip(self.channels, self.reductions, strict=True)
-        ]
-        expected_channels_last = [(height, width, channels) for channels, height, width in expected]
-        self.channels_last = shapes != expected
-        if shapes not in (expected, expected_channels_last):
-            raise OptionError(
-                f"encoder '{name}' returns features of shapes {shapes} for images of {size[0]} x "
-                f"{size[1]} pixels (height x width); expected {expected}, a pyramid that halves "
-                "the size at each level"
-            )
-
-    def _feature_shapes(self, name: str, size: Size) -> list[tuple[int, ...]]:
+    def _compute_map_shapes(self) -> list[tuple[int, ...]]:
+        """Run the model on a black image; return the shapes of its maps, without the batch."""
+        height, width = self.size
         was_training = self.training
         try:
             with torch.no_grad():
-                features = self.eval().body(torch.zeros(1, 3, *size))
-            return [tuple(feature.shape[1:]) for feature in features]
+                maps = self.eval().body(torch.zeros(1, 3, height, width))
+            return [tuple(feature_map.shape[1:]) for feature_map in maps]
         except (AssertionError, RuntimeError, ValueError) as error:
             raise OptionError(
-                f"encoder '{name}' does not take images of {size[0]} x {size[1]} pixels (height x "
-                f"width): {reason(error)}"
+                f"encoder '{self.name}' does not take images of {height} x {width} pixels (height "
+                f"x width): {reason(error)}"
             ) from error
         finally:
             self.train(was_training)
+
+    def _has_channels_last(self, map_shapes: list[tuple[int, ...]]) -> bool:
+        """Whether maps have their channels last; ``OptionError`` if they are no pyramid at all."""
+        height, width = self.size
+        expected = [
+            (channels, height // reduction, width // reduction)
+            for channels, reduction in zip(self.channels, self.reductions, strict=True)
+        ]
+        if map_shapes == expected:
+            return False
+        expected_channels_last = [(rows, columns, channels) for channels, rows, columns in expected]
+        if map_shapes == expected_channels_last:
+            return True
+        raise OptionError(
+            f"encoder '{self.name}' returns features of shapes {map_shapes} for images of {height} "
+            f"x {width} pixels (height x width); expected {expected}, a pyramid that halves the "
+            "size at each level"
+        )
 
 
 def import_network_class(import_path: str) -> Any:

@@ -64,7 +64,7 @@ class PoseNet(PoseNetwork):
         resnet.maxpool = nn.Sequential(resnet.maxpool, resnet.act1)
         resnet.act1 = nn.Identity()
         # The published program's decoder has two motions, of which only the first is used.
-        self.decoder = PoseDecoder(self.encoder.channels[-1], inputs=1, motions=2)
+        self.decoder = PoseDecoder(self.encoder.channels[-1], num_maps=1, num_motions=2)
 
     @classmethod
     def from_blueprint(cls, blueprint: VideoBlueprint, encoder: Encoder | None) -> PoseNetwork:
@@ -86,7 +86,7 @@ class SharedPoseNet(PoseNetwork):
         super().__init__()
         # In a list, torch does not register it, since its weights belong to the depth network.
         self._encoder = [encoder]
-        self.decoder = PoseDecoder(encoder.channels[-1], inputs=2, motions=1)
+        self.decoder = PoseDecoder(encoder.channels[-1], num_maps=2, num_motions=1)
 
     @classmethod
     def from_blueprint(cls, blueprint: VideoBlueprint, encoder: Encoder | None) -> PoseNetwork:
@@ -111,21 +111,22 @@ class SharedPoseNet(PoseNetwork):
 class PoseDecoder(nn.Module):
     """Convolutions from features to motion, whose weights are named as in ``pose.pth``."""
 
-    def __init__(self, channels: int, *, inputs: int, motions: int) -> None:
+    def __init__(self, channels: int, *, num_maps: int, num_motions: int) -> None:
+        """Make a decoder of ``num_maps`` feature maps, which have ``channels`` channels each."""
         super().__init__()
-        layers = (
-            nn.Conv2d(channels, _DECODER_CHANNELS, 1),
-            nn.Conv2d(inputs * _DECODER_CHANNELS, _DECODER_CHANNELS, 3, 1, 1),
-            nn.Conv2d(_DECODER_CHANNELS, _DECODER_CHANNELS, 3, 1, 1),
-            nn.Conv2d(_DECODER_CHANNELS, _MOTION_NUMBERS * motions, 1),
-        )
-        self.net = nn.ModuleList(layers)
+        squeeze = nn.Conv2d(channels, _DECODER_CHANNELS, 1)
+        first = nn.Conv2d(num_maps * _DECODER_CHANNELS, _DECODER_CHANNELS, 3, padding=1)
+        second = nn.Conv2d(_DECODER_CHANNELS, _DECODER_CHANNELS, 3, padding=1)
+        last = nn.Conv2d(_DECODER_CHANNELS, _MOTION_NUMBERS * num_motions, 1)
+        self.net = nn.ModuleList([squeeze, first, second, last])
 
-    def forward(self, *features: FeatureMap) -> Motion:
-        """Predict the first of ``motions`` from the coarsest feature map of each input."""
+    def forward(self, *maps: FeatureMap) -> Motion:
+        """Predict the first of the motions from feature maps of one size."""
         squeeze, first, second, last = self.net
-        x = torch.cat([F.relu(squeeze(feature)) for feature in features], dim=1)
-        return _mean_small_motion(last(F.relu(second(F.relu(first(x))))))
+        x = torch.cat([F.relu(squeeze(feature_map)) for feature_map in maps], dim=1)
+        x = F.relu(first(x))
+        x = F.relu(second(x))
+        return _mean_small_motion(last(x))
 
 
 class PoseCNN(PoseNetwork):

@@ -397,18 +397,16 @@ class VideoTargetFrames:
     ) -> "VideoTargetFrames":
         """Copy of those targets that have an estimated motion to all their sources.
 
-        ``motions`` are ``source_T_target`` by target and source; those of other pairs stay.
-        ``maps`` are further maps of the targets.
+        ``motions`` are ``source_T_target`` by target and source. They replace earlier estimates of
+        the same pairs. ``maps`` are further maps of the targets.
         """
         all_motions = {**(self._estimated_motions or {}), **motions}
-
-        def has_motion(target: Target) -> bool:
-            """Whether the motion to every source of a target is known."""
-            return all((target.place, source) in all_motions for source in target.sources)
-
-        copied = self.subset(
-            [index for index, target in enumerate(self.targets) if has_motion(target)]
-        )
+        indices_with_motion = [
+            index
+            for index, target in enumerate(self.targets)
+            if all((target.place, source) in all_motions for source in target.sources)
+        ]
+        copied = self.subset(indices_with_motion)
         copied._estimated_motions = all_motions
         return copied.with_maps(*maps)
 
