@@ -164,8 +164,12 @@ def _image_item(
 
 
 def _rank_word(rank: int, num_ranked: int) -> str:
-    """Word for a rank, from 1 for the best: "best" and "worst" for the halves, or "median"."""
-    if rank == num_ranked // 2 + 1:
+    """Word for a rank, from 1 for the best: "best" and "worst" for the halves, or "median".
+
+    Of two images, neither is the median. Of more images of an even number, it is the worse one of
+    the two in the middle.
+    """
+    if num_ranked != 2 and rank == num_ranked // 2 + 1:
         return "median"
     return "best" if 2 * rank <= num_ranked + 1 else "worst"
 

@@ -223,6 +223,12 @@ def test_the_median_comes_first_then_the_worst_and_the_best_in_their_order() -> 
     ]
 
 
+def test_of_two_images_neither_is_called_the_median() -> None:
+    made = evaluation(values={"abs_rel": np.array([0.1, 0.2])}, metrics=(METRICS[0],))
+    items = list(median_worst_best_items(made, Rooms()))
+    assert [(each.label, each.value) for each in items] == [("worst", "0.2000"), ("best", "0.1000")]
+
+
 def test_true_and_predicted_depth_share_their_colours_and_the_error_has_its_own() -> None:
     made = evaluation(values={"abs_rel": np.array([0.1])}, metrics=(METRICS[0],))
     [item] = median_worst_best_items(made, Rooms())

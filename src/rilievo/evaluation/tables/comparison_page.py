@@ -94,7 +94,8 @@ def _image_entries(
 ) -> Iterator[ImageEntry]:
     """Yield the median image by the runs' mean value, then the images on which they disagree.
 
-    If there is one run, which cannot disagree, the first images follow the median.
+    If there is one run, which cannot disagree, the first images follow the median. Of two images,
+    the worse one comes first, but neither is called the median.
     """
     if not column.ids:
         return
@@ -111,7 +112,7 @@ def _image_entries(
     following = [index for index in candidates if index != median][: MAX_IMAGES - 1]
 
     for index in (median, *following):
-        if index == median:
+        if index == median and means.size != 2:
             label, shown_value = "median", means[index]
         elif disputed_images:
             label, shown_value = "apart by", np.ptp(values[:, index])
