@@ -99,6 +99,51 @@ def test_images_without_any_depth_are_noticed(tmp_path: Path) -> None:
     assert "the image d has no pixel with ground-truth depth" in found.warnings
 
 
+MARKED = "depth: {file: 'depth/{id}.png', scale: 0.001, invalid: [1000]}"
+
+
+@pytest.mark.parametrize(
+    ("yaml", "cause"),
+    [
+        ("depth: {max_depth: 0.5}", "max_depth (0.5 m) in rilievo.yaml leaves out all 3,072"),
+        ("depth: {min_depth: 9}", "min_depth (9 m) in rilievo.yaml leaves out all 3,072"),
+        ("valid: 'masks/{id}.png'", "its mask leaves out all 3,072"),
+        (MARKED, "invalid in rilievo.yaml leaves out all 3,072"),
+        (MARKED.replace("invalid", "sky"), "sky in rilievo.yaml leaves out all 3,072"),
+    ],
+)
+def test_a_download_without_any_truth_fails_and_says_what_removed_it(
+    yaml: str, cause: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("images", "depth", "masks"):
+        (tmp_path / name).mkdir()
+    Image.new("RGB", (64, 48), "grey").save(tmp_path / "images/a.jpg")
+    Image.new("L", (64, 48)).save(tmp_path / "masks/a.png")
+    np.save(tmp_path / "depth/a.npy", np.linspace(1, 3, 48 * 64).reshape(48, 64))
+    Image.fromarray(np.full((48, 64), 1000, np.uint16)).save(tmp_path / "depth/a.png")
+    if "png', scale" not in yaml:
+        (tmp_path / "depth/a.png").unlink()
+    (tmp_path / "rilievo.yaml").write_text(yaml)
+    assert main(["check", "folder", str(tmp_path)]) == 1
+    printed = capsys.readouterr().out
+    assert printed.count(cause) == 1
+    assert "nothing can be scored" in printed
+
+
+def test_what_removes_the_truth_of_an_image_that_is_not_sampled_is_named(tmp_path: Path) -> None:
+    for name in ("images", "depth"):
+        (tmp_path / name).mkdir()
+    for number in range(60):
+        Image.new("RGB", (64, 48), "grey").save(tmp_path / f"images/{number:02}.jpg")
+        depth = np.full((48, 64), 9.0 if number == 1 else 2.0)
+        np.save(tmp_path / f"depth/{number:02}.npy", depth)
+    (tmp_path / "rilievo.yaml").write_text("depth: {max_depth: 4}")
+    found = check_dataset(open_dataset("folder", tmp_path))
+    [warning] = [warning for warning in found.warnings if "no pixel with" in warning]
+    assert warning.startswith("the image 01 has no pixel with ground-truth depth; max_depth (4 m)")
+    assert found.is_complete
+
+
 def test_a_limit_reads_images_from_everywhere(tmp_path: Path) -> None:
     found = check_dataset(open_dataset(TOY, write_toy(tmp_path)), limit=2)
     assert [facts.id for facts in found.images] == ["a", "d"]

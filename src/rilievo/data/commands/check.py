@@ -52,7 +52,11 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Report what a download contains, and return 1 if something is missing or damaged."""
+    """Report what a download contains.
+
+    Returns:
+        1 if something is missing or damaged, or if nothing can be scored; else 0.
+    """
     request = parse(
         _Arguments,
         arguments,
@@ -107,6 +111,8 @@ def _report_lines(check: Check, sheet: Path | None) -> Iterator[str]:
         yield from _normals_lines(check.images)
         yield from _size_lines(check.images)
     yield from (f"warning: {for_terminal(warning)}" for warning in check.warnings)
+    if check.has_empty_truth:
+        yield "nothing can be scored, because no pixel of any image has ground truth"
     if sheet is not None:
         yield f"contact sheet: {printable(sheet)}"
 

@@ -96,8 +96,19 @@ class Check:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the split lists images, and none of them is absent or broken."""
-        return not (self.absent or self.broken) and self.num_listed > 0
+        """Whether the split lists images, none is absent or broken, and some have ground truth."""
+        return not (self.absent or self.broken or self.has_empty_truth) and self.num_listed > 0
+
+    @property
+    def has_empty_truth(self) -> bool:
+        """Whether the images have maps of depth or normals, but no pixel of any map is valid."""
+        fractions = [
+            fraction
+            for image in self.images
+            for fraction in (image.depth_fraction, image.normals_fraction)
+            if fraction is not None
+        ]
+        return bool(fractions) and not any(fractions)
 
 
 def check_dataset(
@@ -200,7 +211,7 @@ def _warning_texts(
     dataset: Dataset, images: Sequence[ImageSummary], interpretation: DepthInterpretation
 ) -> Iterator[str]:
     """Yield warnings about counts, images without depth or camera, and odd units and sizes."""
-    request = dataset.request
+    request, warnings = dataset.request, interpretation.warnings
     official = dataset.card.counts.get(request.split)
     listed_count = len(dataset.ids) + len(dataset.absent)
     if official is not None and request.list_file is None and listed_count != official:
@@ -210,7 +221,7 @@ def _warning_texts(
         )
     without_depth = [image.id for image in images if image.depth_fraction == 0]
     if without_depth:
-        yield _without_depth_text(without_depth)
+        yield _without_depth_text(without_depth, _unsaid_notes(dataset, without_depth[0], warnings))
     medians = [image.median for image in images if image.median is not None]
     if medians and not interpretation.is_unit_given:
         warning = unit_warning(float(np.median(medians)))
@@ -228,10 +239,21 @@ def _warning_texts(
     yield from _camera_warnings(dataset, images)
 
 
-def _without_depth_text(ids: Sequence[str]) -> str:
+def _without_depth_text(ids: Sequence[str], notes: Sequence[str]) -> str:
+    """Sentence on images without depth; ``notes`` say what left out the depth of the first."""
+    text = f"{len(ids)} images have no pixel with ground-truth depth, such as {ids[0]}"
     if len(ids) == 1:
-        return f"the image {ids[0]} has no pixel with ground-truth depth"
-    return f"{len(ids)} images have no pixel with ground-truth depth, such as {ids[0]}"
+        text = f"the image {ids[0]} has no pixel with ground-truth depth"
+    return "; ".join([text, *notes])
+
+
+def _unsaid_notes(dataset: Dataset, image_id: str, warnings: Sequence[str]) -> list[str]:
+    """What left out the truth of an image, if that is not among the warnings already."""
+    return [
+        note
+        for note in dataset.left_out_notes(image_id)
+        if not any(note in warning for warning in warnings)
+    ]
 
 
 def _camera_warnings(dataset: Dataset, images: Sequence[ImageSummary]) -> Iterator[str]:

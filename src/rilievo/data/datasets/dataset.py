@@ -194,6 +194,10 @@ class Dataset(ABC):
         """How the numbers of the depth file were interpreted; None if the dataset defines them."""
         return None
 
+    def left_out_notes(self, id: str) -> tuple[str, ...]:
+        """Sentences on ground truth of an image that the user's own limits or masks leave out."""
+        return ()
+
     def sample(self, id: str) -> Sample:
         """Read the photograph and the ground truth.
 

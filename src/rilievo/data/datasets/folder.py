@@ -14,7 +14,7 @@ from rilievo.data.datasets.folder_camera import (
     camera_of_photograph,
     read_image_camera,
 )
-from rilievo.data.datasets.folder_depth import FolderDepth, read_folder_depth
+from rilievo.data.datasets.folder_depth import FolderDepth, left_out_note, read_folder_depth
 from rilievo.data.datasets.folder_files import ImageFiles, find_image_files
 from rilievo.data.datasets.folder_interpretation import interpret_folder_depth
 from rilievo.data.datasets.folder_layout import (
@@ -149,9 +149,13 @@ class Folder(PhotoFiles[ImageFiles]):
 
     def truth(self, id: str) -> Truth:
         """Read depth and normals, whichever the folder has, at the photograph's size."""
-        files, layout = self._entry(id), self._layout
-        size = self._photo_size(files.image)
+        files = self._entry(id)
         mask = None if files.valid is None else read_map(files.valid) != 0
+        return self._read_truth(id, files, mask)
+
+    def _read_truth(self, id: str, files: ImageFiles, mask: Mask | None) -> Truth:
+        """Read depth and normals; where ``mask`` is false, they are invalid."""
+        layout, size = self._layout, self._photo_size(files.image)
         truth = Truth(
             id=id,
             scene=self.scene(id),
@@ -179,13 +183,8 @@ class Folder(PhotoFiles[ImageFiles]):
         ``mask`` has the size of the depth map. Its false pixels have no depth.
         """
         depth, placement = placed.depth, placed.placement
-        camera = self._read_camera(truth.id, size)
-        stated_camera = depth.metadata.camera
-        if camera is None and stated_camera is not None:
-            camera = camera_of_photograph(stated_camera, depth.size, placement)
-        map_camera = None if camera is None else camera_of_map(camera, depth.size, placement)
-
-        values, valid = depth.to_metres(map_camera)
+        camera = self._find_camera(truth.id, placed, size)
+        values, valid = depth.to_metres(_camera_of_depth(camera, placed))
         if mask is not None:
             valid = valid & mask
         values, valid = paste_truth(values, valid, placement, size)
@@ -198,6 +197,14 @@ class Folder(PhotoFiles[ImageFiles]):
             camera=camera,
             is_metric=depth.metadata.kind != DepthKind.UP_TO_SCALE,
         )
+
+    def _find_camera(self, image_id: str, placed: "_PlacedDepth", size: Size) -> Camera | None:
+        """Camera of a photograph that the YAML states, or else its depth file; None if neither."""
+        camera = self._read_camera(image_id, size)
+        stated_camera = placed.depth.metadata.camera
+        if camera is not None or stated_camera is None:
+            return camera
+        return camera_of_photograph(stated_camera, placed.depth.size, placed.placement)
 
     def _add_normals(
         self, truth: Truth, files: ImageFiles, path: Path, layout: NormalsLayout
@@ -219,20 +226,36 @@ class Folder(PhotoFiles[ImageFiles]):
     def reading(self, id: str) -> DepthInterpretation | None:
         """Describe how the numbers of the depth file were interpreted.
 
-        The warnings also say how depth and normals were placed in the photograph.
+        The warnings also say how depth and normals were placed in the photograph, and how much of
+        them is left out.
         """
         files, layout = self._entry(id), self._layout
+        left_out = self.left_out_notes(id)
         normals_notes: tuple[str, ...] = ()
         if files.normals is not None and layout.normals is not None:
             _, valid = _read_normals(files.normals, layout.normals)
             normals_notes = self._place_normals(files, layout.normals, valid).notes
         if files.depth is None or layout.depth is None:
-            return DepthInterpretation(warnings=normals_notes)
+            return DepthInterpretation(warnings=(*normals_notes, *left_out))
 
         placed = self._read_placed_depth(files, files.depth, layout.depth)
         interpretation = interpret_folder_depth(placed.depth, self.truth(id))
-        warnings = (*interpretation.warnings, *placed.placement.notes, *normals_notes)
+        warnings = (*interpretation.warnings, *placed.placement.notes, *normals_notes, *left_out)
         return replace(interpretation, warnings=warnings)
+
+    def left_out_notes(self, id: str) -> tuple[str, ...]:
+        """Sentences on depth and normals that the YAML or a mask leaves out."""
+        files, layout = self._entry(id), self._layout
+        notes: list[str] = []
+        if files.depth is not None and layout.depth is not None:
+            placed = self._read_placed_depth(files, files.depth, layout.depth)
+            camera = self._find_camera(id, placed, self._photo_size(files.image))
+            notes += placed.depth.left_out_notes(_camera_of_depth(camera, placed))
+        if files.valid is not None:
+            masked, unmasked = self.truth(id), self._read_truth(id, files, mask=None)
+            notes += _masked_notes(unmasked.depth_valid, masked.depth_valid, "depth")
+            notes += _masked_notes(unmasked.normals_valid, masked.normals_valid, "normals")
+        return tuple(notes)
 
     def _read_placed_depth(
         self, files: ImageFiles, path: Path, layout: DepthLayout
@@ -298,6 +321,22 @@ class _PlacedDepth:
 
     depth: FolderDepth
     placement: MapPlacement
+
+
+def _camera_of_depth(camera: Camera | None, placed: _PlacedDepth) -> Camera | None:
+    """Camera of a depth map, by the camera of its photograph; None if that is unknown."""
+    if camera is None:
+        return None
+    return camera_of_map(camera, placed.depth.size, placed.placement)
+
+
+def _masked_notes(unmasked: Mask | None, masked: Mask | None, quantity: str) -> tuple[str, ...]:
+    """Sentence on the valid pixels that a mask leaves out; empty if there are none."""
+    if unmasked is None or masked is None:
+        return ()
+    total = int(np.count_nonzero(unmasked))
+    count = total - int(np.count_nonzero(masked))
+    return (left_out_note("its mask", count, total, quantity),) if count > 0 else ()
 
 
 def _first_folders(image_id: str, count: int) -> str:

@@ -115,14 +115,72 @@ class FolderDepth:
         Raises:
             InputError: If the camera is missing or does not fit the quantity.
         """
-        kind = self.kind
+        converted = self._metres_without_limits(camera)
+        metres = converted.values
+        with np.errstate(invalid="ignore"):
+            valid = (
+                converted.valid & (metres >= self.layout.min_depth) & (metres <= self._max_depth)
+            )
+        return MaskedValues(np.where(valid, metres, 0).astype(np.float32), valid)
+
+    def left_out_notes(self, camera: Camera | None) -> tuple[str, ...]:
+        """Sentences on depth that the YAML leaves out: nearer or farther pixels, or all of them.
+
+        ``camera`` is as for ``to_metres``. Numbers that the YAML calls invalid or sky are only
+        mentioned if no other number remains, because most files have some.
+        """
+        converted = self._metres_without_limits(camera)
+        known_metres = converted.values[converted.valid]
+        if not known_metres.size:
+            return self._all_marked_notes()
+        notes = []
+        limits = {
+            "min_depth": (self.layout.min_depth, known_metres < self.layout.min_depth),
+            "max_depth": (self.layout.max_depth, known_metres > self._max_depth),
+        }
+        for key, (limit, is_beyond) in limits.items():
+            count = int(np.count_nonzero(is_beyond))
+            if count:
+                note = left_out_note(
+                    f"{key} ({limit:g} m) in {FILE_NAME}", count, known_metres.size
+                )
+                if count == known_metres.size:
+                    nearest, farthest = known_metres.min(), known_metres.max()
+                    note += f", which have a depth of {nearest:.3g} to {farthest:.3g} m"
+                notes.append(note)
+        return tuple(notes)
+
+    @property
+    def _max_depth(self) -> float:
+        """Largest valid depth [m], which float32 can hold."""
+        largest = float(np.finfo(np.float32).max)
+        return largest if self.layout.max_depth is None else self.layout.max_depth
+
+    def _all_marked_notes(self) -> tuple[str, ...]:
+        """Sentence if 'invalid' and 'sky' of the YAML leave no number that the file has."""
+        marks = {"invalid": self.layout.invalid or (), "sky": self.layout.sky}
+        stored, file_mask = self.numbers.raw_values, self.numbers.valid
+        has_number = np.isfinite(stored) & (stored != 0)
+        stored = stored[has_number if file_mask is None else has_number & file_mask]
+        is_marked = equals_any(stored, (*marks["invalid"], *marks["sky"]))
+        if self.metadata.is_decodable or not stored.size or not is_marked.all():
+            return ()
+        marking_keys = [key for key, numbers in marks.items() if equals_any(stored, numbers).any()]
+        rule = f"{' and '.join(marking_keys)} in {FILE_NAME}"
+        return (left_out_note(rule, stored.size, stored.size),)
+
+    def _metres_without_limits(self, camera: Camera | None) -> "_MaskedNumbers":
+        """Convert the numbers to depth [m], also beyond ``min_depth`` and ``max_depth``.
+
+        ``camera`` and errors are those of ``to_metres``. Invalid pixels have any value.
+        """
         scaled = self._scaled_numbers()
         values, valid = scaled.values, scaled.valid
-        if kind is StoredKind.DISPARITY:
+        if self.kind is StoredKind.DISPARITY:
             valid = valid & (values > 0)
             # Invalid pixels get any positive disparity, because they are masked out below.
             values = self._disparity_to_depth(np.where(valid, values, 1), camera)
-        elif kind is StoredKind.DISTANCE:
+        elif self.kind is StoredKind.DISTANCE:
             if camera is None:
                 raise InputError(
                     f"{self.path}: contains distance along the ray, which can only be converted to "
@@ -135,25 +193,19 @@ class FolderDepth:
                 f"{self.path}: depth for a {camera.lens.name} lens must be the distance along the "
                 f"ray; set 'kind: distance' in {FILE_NAME}"
             )
-
-        max_depth = self.layout.max_depth
-        if max_depth is None:
-            max_depth = np.finfo(np.float32).max
         with np.errstate(invalid="ignore"):
-            valid = valid & (values > 0) & (values >= self.layout.min_depth)
-            valid = valid & (values <= max_depth)
-        return MaskedValues(np.where(valid, values, 0).astype(np.float32), valid)
+            return _MaskedNumbers(values=values, valid=valid & (values > 0))
 
-    def _scaled_numbers(self) -> "_ScaledNumbers":
+    def _scaled_numbers(self) -> "_MaskedNumbers":
         """Scale the numbers, and mask those that mean sky or "unknown"."""
         stored, scale = self.numbers.raw_values, self.scale
         valid = self.numbers.known_pixels & ~self.sky
         if self.metadata.is_decodable:
             values = self.numbers.values
-            return _ScaledNumbers(values=values, valid=valid & np.isfinite(values))
+            return _MaskedNumbers(values=values, valid=valid & np.isfinite(values))
         valid = valid & np.isfinite(stored) & ~equals_any(stored, self.layout.invalid_numbers)
         values = np.where(valid, stored, 1).astype(np.float64) * scale + self.layout.offset
-        return _ScaledNumbers(values=values, valid=valid)
+        return _MaskedNumbers(values=values, valid=valid)
 
     def _disparity_to_depth(self, disparity: AnyPlane, camera: Camera | None) -> AnyPlane:
         """Convert positive disparity [px] to depth focal · baseline / disparity [m]."""
@@ -167,9 +219,15 @@ class FolderDepth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _ScaledNumbers:
+class _MaskedNumbers:
     values: AnyPlane
     valid: Mask
+
+
+def left_out_note(rule: str, count: int, total: int, quantity: str = "depth") -> str:
+    """Sentence on how many of the pixels with depth or normals a rule leaves out."""
+    pixels = f"all {total:,}" if count == total else f"{count:,} of the {total:,}"
+    return f"{rule} leaves out {pixels} pixels with {quantity}"
 
 
 def read_folder_depth(path: Path, layout: DepthLayout) -> FolderDepth:
