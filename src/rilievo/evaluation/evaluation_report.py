@@ -177,13 +177,18 @@ def _rank_word(rank: int, num_ranked: int) -> str:
 def _image_facts(
     evaluation: Evaluation, score: Score, rank: int, num_ranked: int
 ) -> Iterator[tuple[str, str]]:
-    """Yield names and texts of an image's rank, shortlisted metrics, pixels, scale and shift."""
+    """Yield names and texts of an image's rank, shortlisted metrics, pixels, scale and shift.
+
+    The pixels with ground truth that the benchmark leaves out are among them.
+    """
     yield "rank", f"{rank:,} of {num_ranked:,}"
     shown_metrics = shortlist(metric_names(evaluation))
     for summary in evaluation.summaries:
         if summary.metric in shown_metrics and summary.metric in score.values:
             yield summary.label, quantity(score.values[summary.metric], summary.unit)
     yield "pixels", f"{score.pixels:,}"
+    for setting, count in score.left_out.items():
+        yield f"left out by {setting}", f"{count:,}"
     if score.scale is not None:
         yield "scale", number(score.scale)
     if score.shift is not None:

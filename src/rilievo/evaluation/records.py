@@ -19,6 +19,8 @@ class Score:
     Attributes:
         true_share: Fraction of the image's pixels that have ground truth, before crop and cap.
         scale: Scale that was fitted to the truth, as ``shift``; None if none was fitted.
+        left_out: Number of pixels with ground truth that each setting of the benchmark leaves out,
+            by its name, such as "crop".
         unanswered: Number of pixels to be scored that have no prediction.
         scene: Scene or sequence of the image; None if the dataset does not name it.
     """
@@ -29,6 +31,7 @@ class Score:
     true_share: float
     scale: float | None = None
     shift: float | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
     unanswered: int = 0
     notes: tuple[str, ...] = ()
     scene: str | None = None

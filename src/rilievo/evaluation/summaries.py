@@ -37,7 +37,7 @@ from rilievo.evaluation.metrics.pairs import REMOVED
 from rilievo.evaluation.records import RangeError, Score, Sparsification, Subset, Summary, Unscored
 from rilievo.evaluation.scoring.comparable_depth import FEW_PIXELS, OTHER_UNIT, TURNED, UNANSWERED
 from rilievo.evaluation.scoring.depth_ranges import RANGE_COUNT, range_errors
-from rilievo.evaluation.scoring.placing import is_placement_note
+from rilievo.evaluation.scoring.placing import is_own_note, is_placement_note
 from rilievo.evaluation.scoring.score import ScoreWithSums
 from rilievo.evaluation.selection import Selection
 from rilievo.io.depth.plausibility import MEDIAN_WARNINGS
@@ -267,7 +267,7 @@ def evaluation_remarks(selection: Selection, accumulator: ScoreAccumulator) -> I
         with_note = [score for score in scores if any(text.endswith(note) for text in score.notes)]
         if with_note:
             yield f"in {count_text(len(with_note), 'image')}, {note}"
-    yield from _placement_remarks(scores)
+    yield from _prediction_remarks(scores)
     yield from _pixel_remarks(selection.benchmark, scores)
 
 
@@ -305,12 +305,17 @@ def _mask_numbers(text: str) -> str:
     return re.sub(r"\d[\d.,]*", "#", text)
 
 
-def _placement_remarks(scores: Sequence[Score]) -> Iterator[str]:
-    """Yield a remark for each way in which predictions of another size were placed."""
+def _prediction_remarks(scores: Sequence[Score]) -> Iterator[str]:
+    """Yield a remark for each note that predictions bring along, or that says where they are put.
+
+    Notes that differ only in numbers share one remark.
+    """
     first_by_note: dict[str, str] = {}
     counts: Counter[str] = Counter()
     for score in scores:
-        for note in filter(is_placement_note, score.notes):
+        for note in score.notes:
+            if not (is_placement_note(note) or is_own_note(note)):
+                continue
             masked_note = _mask_numbers(note)  # sizes may differ from image to image
             counts[masked_note] += 1
             first_by_note.setdefault(masked_note, f"{score.id}: {note}")

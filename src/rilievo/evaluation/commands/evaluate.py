@@ -1,5 +1,6 @@
 """Command ``rilievo evaluate``, which scores a model or predictions."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -216,6 +217,7 @@ def _evaluation_text(evaluation: Evaluation, options: EvaluateOptions) -> str:
         f"{len(evaluation.scores)} of {data.asked} images have a score",
         f"{evaluation.summaries[0].pixels:,} pixels were scored in {evaluation.seconds:.1f} s",
     ]
+    lines += _left_out_lines(evaluation)
     if data.read_as is not None:
         lines.append(f"ground-truth depth is {data.read_as}")
     for part in evaluation.parts:
@@ -227,6 +229,17 @@ def _evaluation_text(evaluation: Evaluation, options: EvaluateOptions) -> str:
     report = folder / REPORT
     report_words = f", with the report {report}" if report.exists() else ""
     return "\n".join([*lines, f"results in {folder}{report_words}"])
+
+
+def _left_out_lines(evaluation: Evaluation) -> list[str]:
+    """Line on the pixels with ground truth that the benchmark leaves out; empty for none."""
+    counts: Counter[str] = Counter()
+    for score in evaluation.scores:
+        counts.update(score.left_out)
+    if not counts:
+        return []
+    texts = [f"{count:,} by {name} ({evaluation.settings[name]})" for name, count in counts.items()]
+    return [f"pixels with ground truth that the benchmark leaves out: {', '.join(texts)}"]
 
 
 def _summary_table(summaries: Sequence[Summary], shown_metrics: Sequence[str]) -> str:

@@ -147,17 +147,18 @@ class ForeignPredictions:
     def _read_depth_prediction(self, image_id: str, path: Path) -> StoredPrediction:
         """Read the depth of one image, and its confidence if there is one."""
         stored, encoding = self._read_stored_depth(image_id, path)
-        numbers = _mask_out_of_range(stored.values, encoding, self.number_encoding)
         confidence = self._read_confidence(image_id, path)
         name = f"{printable(path)}[{self.positions[image_id]}]" if self.positions else path
         with _naming_file_in_errors(name):
-            depth = depth_from_numbers(numbers, encoding, stored.known_pixels)
+            limited = _limit_depth(stored.values, encoding, self.number_encoding)
+            depth = depth_from_numbers(limited.numbers, encoding, stored.known_pixels)
         return StoredPrediction(
             made_by=self.made_by,
             depth_or_none=depth,
             normals=None,
             confidence=confidence,
             crop=self.crop,
+            notes=() if limited.note is None else (limited.note,),
         )
 
     def _read_stored_depth(self, image_id: str, path: Path) -> tuple[StoredDepth, ValueEncoding]:
@@ -200,8 +201,8 @@ class ForeignPredictions:
         stored, encoding = self._read_stored_depth(image_id, self.files[image_id])
         if encoding.kind is None:
             return stored.metadata.warnings
-        numbers = _mask_out_of_range(stored.values, encoding, self.number_encoding)
-        depth = depth_from_numbers(numbers, encoding, stored.known_pixels)
+        limited = _limit_depth(stored.values, encoding, self.number_encoding)
+        depth = depth_from_numbers(limited.numbers, encoding, stored.known_pixels)
         surface_warnings = filter(None, [_surface_warning(depth, encoding)])
         if encoding.is_disparity or not encoding.kind.is_depth:
             return (*stored.metadata.warnings, *surface_warnings)
@@ -391,18 +392,67 @@ def _require_kind(value_encoding: ValueEncoding, path: Path) -> DepthKind:
     return value_encoding.kind
 
 
-def _mask_out_of_range(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _LimitedNumbers:
+    """Numbers of a file inside the limits that the user sets for depth.
+
+    Attributes:
+        numbers: Numbers as stored; outside the limits NaN, or 0 in an array of integers.
+        note: Sentence on the pixels outside the limits; None if there are none.
+    """
+
+    numbers: Numbers
+    note: str | None = None
+
+
+def _limit_depth(
     numbers: Numbers, value_encoding: ValueEncoding, number_encoding: NumberEncoding
-) -> Numbers:
-    """Replace depth outside the user's limits [m] by NaN, or by 0 in an array of integers."""
-    if number_encoding.max_depth is None and number_encoding.min_depth == 0:
-        return numbers
-    metres_per_unit = 1.0 if value_encoding.scale is None else value_encoding.scale
-    metres = numbers.astype(np.float64) * metres_per_unit
-    max_depth = np.inf if number_encoding.max_depth is None else number_encoding.max_depth
+) -> _LimitedNumbers:
+    """Leave out depth outside the user's limits, ``min_depth`` and ``max_depth`` [m].
+
+    Raises:
+        InputError: If that leaves no depth.
+    """
+    min_depth, max_depth = number_encoding.min_depth, number_encoding.max_depth
+    if max_depth is None and min_depth == 0:
+        return _LimitedNumbers(numbers=numbers)
+    depth = _stored_to_depth(numbers, value_encoding)
+    has_depth = np.isfinite(depth) & (numbers != 0)
     with np.errstate(invalid="ignore"):
-        is_inside = (metres >= number_encoding.min_depth) & (metres <= max_depth)
-    return np.where(is_inside, numbers, np.nan if numbers.dtype.kind == "f" else 0)
+        is_inside = depth >= min_depth
+        if max_depth is not None:
+            is_inside &= depth <= max_depth
+    total = int(np.count_nonzero(has_depth))
+    count = int(np.count_nonzero(has_depth & ~is_inside))
+    limits = [] if min_depth == 0 else [f"min_depth={min_depth:g}"]
+    if max_depth is not None:
+        limits.append(f"max_depth={max_depth:g}")
+    option = OptionName("encoding", " ".join(limits))
+    if total and count == total:
+        nearest, farthest = depth[has_depth].min(), depth[has_depth].max()
+        raise InputError(
+            problem=Text(
+                "contains no depth inside the limits, because ",
+                option,
+                f" leaves out all {total:,} pixels, whose depth is {nearest:.3g} to {farthest:.3g}",
+            )
+        )
+    limited = np.where(is_inside, numbers, np.nan if numbers.dtype.kind == "f" else 0)
+    if not count:
+        return _LimitedNumbers(numbers=limited)
+    note = (
+        f"its limits ({', '.join(limits)}) leave out {count:,} of the {total:,} pixels with depth"
+    )
+    return _LimitedNumbers(numbers=limited, note=note)
+
+
+def _stored_to_depth(numbers: Numbers, encoding: ValueEncoding) -> Numbers:
+    """Depth of stored numbers [m], or in a unit of their own if their scale is unknown."""
+    scale = 1.0 if encoding.scale is None else encoding.scale
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if encoding.is_disparity:
+            return scale / numbers.astype(np.float64)
+        return numbers.astype(np.float64) * scale
 
 
 def _surface_warning(depth: DepthMap, encoding: ValueEncoding) -> str | None:

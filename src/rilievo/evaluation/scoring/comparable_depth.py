@@ -1,6 +1,7 @@
 """Make predicted depth comparable with the truth: resized, aligned and clipped, in metres."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from rilievo.errors.messages import OptionName, Text, count_text
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task
 from rilievo.evaluation.benchmarks.user_rules import call_fit
 from rilievo.evaluation.point_fit import PointFit
-from rilievo.evaluation.scoring.regions import depth_mask, truth_size
+from rilievo.evaluation.scoring.regions import ScoredPixels, scored_depth_pixels, truth_size
 from rilievo.evaluation.scoring.resizing import resize_depth
 from rilievo.extensions.trust import is_import_path
 from rilievo.io.depth.plausibility import unit_warning
@@ -58,6 +59,7 @@ class ComparableDepth:
     Attributes:
         depth: Predicted depth at the truth's size, after alignment and clip.
         aligned: Prediction at that size after its alignment, before the clip.
+        left_out: Number of pixels with truth that each setting of the benchmark leaves out.
         unanswered: Number of pixels to be scored that have no prediction.
     """
 
@@ -65,6 +67,7 @@ class ComparableDepth:
     true: Field
     mask: Mask
     aligned: Aligned
+    left_out: Mapping[str, int] = field(default_factory=dict)
     unanswered: int = 0
     notes: tuple[str, ...] = ()
 
@@ -84,12 +87,13 @@ def comparable_depth(
         OptionError: If the benchmark does not score this kind of depth.
     """
     method = alignment_for_kind(benchmark, predicted.kind)
-    truth_mask = depth_mask(benchmark, truth)
-    assert truth.depth is not None, "depth_mask raises if there is no true depth"
+    to_score = scored_depth_pixels(benchmark, truth)
+    truth_mask = to_score.mask
+    assert truth.depth is not None, "scored_depth_pixels raises if there is no true depth"
     if not truth.is_metric:
         _require_unitless_benchmark(benchmark, method)
     if np.count_nonzero(truth_mask) < benchmark.least_pixels:
-        raise NoGroundTruthError(_too_few_pixels_reason(benchmark, truth, truth_mask))
+        raise NoGroundTruthError(_too_few_pixels_reason(benchmark, truth, to_score))
 
     true = truth.depth
     resized = resize_for_benchmark(benchmark, predicted, truth_size(truth))
@@ -118,6 +122,7 @@ def comparable_depth(
         true=true,
         mask=scored_mask,
         aligned=aligned,
+        left_out=to_score.left_out,
         unanswered=unanswered,
         notes=tuple(notes),
     )
@@ -325,16 +330,18 @@ def _require_unitless_benchmark(benchmark: Benchmark, method: AlignMethod | Poin
         )
 
 
-def _too_few_pixels_reason(benchmark: Benchmark, truth: Truth, truth_mask: Mask) -> str:
+def _too_few_pixels_reason(benchmark: Benchmark, truth: Truth, to_score: ScoredPixels) -> str:
     """Explain why an image has too few pixels to be scored, or none."""
     assert truth.depth is not None
     assert truth.depth_valid is not None
-    if truth_mask.any():
-        return (
-            f"the number of pixels with ground truth to score is {np.count_nonzero(truth_mask)}, "
-            f"but the benchmark '{benchmark.name}' skips images with fewer than "
+    left_out_words = describe_left_out(benchmark, to_score.left_out)
+    if to_score.mask.any():
+        reason = (
+            f"the number of pixels with ground truth to score is {np.count_nonzero(to_score.mask)}"
+            f", but the benchmark '{benchmark.name}' skips images with fewer than "
             f"{benchmark.least_pixels} such pixels"
         )
+        return f"{reason}; it leaves out {left_out_words}" if left_out_words else reason
     true = truth.depth[truth.depth_valid]
     if not true.size:
         return "no pixel has ground-truth depth to score"
@@ -346,14 +353,21 @@ def _too_few_pixels_reason(benchmark: Benchmark, truth: Truth, truth_mask: Mask)
             f"all ground-truth depth is beyond the cap of {cap:g} m, with a median of "
             f"{median:.0f} m: its unit seems to be millimetres, so set the scale of the dataset"
         )
-    regions = "the crop and the mask" if benchmark.mask else "the crop"
-    bounds = f"beyond {benchmark.min_depth:g} m"
-    if cap is not None:
-        bounds = f"between {benchmark.min_depth:g} and {cap:g} m"
     return (
-        f"none of the {true.size} pixels with ground-truth depth (median {median:.3g} m) is inside "
-        f"{regions} and {bounds}"
+        f"the benchmark '{benchmark.name}' scores none of the {true.size} pixels with ground-truth "
+        f"depth (median {median:.3g} m): it leaves out {left_out_words}"
     )
+
+
+def describe_left_out(benchmark: Benchmark, left_out: Mapping[str, int]) -> str:
+    """Words for pixels that settings leave out, such as "20 by crop (nyu_eigen)"; "" for none."""
+    texts = []
+    for setting, count in left_out.items():
+        value = getattr(benchmark, setting)
+        unit = " m" if isinstance(value, int | float) else ""
+        shown_value = f"{value:g}" if unit else str(value)
+        texts.append(f"{count:,} by {setting} ({shown_value}{unit})")
+    return ", ".join(texts)
 
 
 def _depth_notes(

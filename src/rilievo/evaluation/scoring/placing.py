@@ -13,6 +13,7 @@ from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, Interpolation
 from rilievo.evaluation.scoring.regions import (
     PixelWindow,
+    count_outside_view,
     model_window,
     scored_window,
     truth_in_view,
@@ -37,11 +38,13 @@ class PlacedPrediction:
     """A prediction and the ground truth, cut to the part that the benchmark shows to models.
 
     Attributes:
-        notes: Where the prediction was put, if it showed something else.
+        outside_view: Number of pixels with ground truth outside of that part.
+        notes: Notes of the prediction's own, and where it was put, if it showed something else.
     """
 
     prediction: PredictionRecord
     truth: Truth
+    outside_view: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -49,9 +52,18 @@ _NAMES = PlacementNames(map="the prediction", picture="the truth")
 _PHOTO_NAMES = PlacementNames(map="the prediction", picture="the photograph")
 
 
+_OWN_NOTE = "note of the prediction: "
+"""Beginning of a note that a prediction brings along."""
+
+
 def is_placement_note(note: str) -> bool:
-    """Whether a note of a score says where its prediction was placed."""
-    return re.match(rf"{_NAMES.map} is \d", note) is not None
+    """Whether a note of a score says where its prediction was placed, or how it was cut."""
+    return re.match(rf"{_NAMES.map} is (\d|of the whole photograph)", note) is not None
+
+
+def is_own_note(note: str) -> bool:
+    """Whether a note of a score is one that its prediction brought along."""
+    return note.startswith(_OWN_NOTE)
 
 
 def read_placed(
@@ -73,9 +85,26 @@ def place_prediction(
         InputError: If it cannot be told which part a prediction shows (``io.depth.placement``).
     """
     view_truth = truth_in_view(benchmark, truth)
+    placed, placement_notes = _bring_to_view(benchmark, prediction, truth, view_truth)
+    own_notes = [f"{_OWN_NOTE}{note}" for note in prediction.notes]
+    return PlacedPrediction(
+        prediction=placed,
+        truth=view_truth,
+        outside_view=count_outside_view(benchmark, truth, view_truth),
+        notes=(*own_notes, *placement_notes),
+    )
+
+
+def _bring_to_view(
+    benchmark: Benchmark, prediction: PredictionRecord, truth: Truth, view_truth: Truth
+) -> tuple[PredictionRecord, tuple[str, ...]]:
+    """Bring a prediction to the part that models see, with notes on where it was put.
+
+    ``truth`` covers the whole photograph, and ``view_truth`` that part.
+    """
     size = _prediction_size(prediction)
     if size is None:
-        return PlacedPrediction(prediction=prediction, truth=view_truth)
+        return prediction, ()
     stated_crop = prediction.crop if isinstance(prediction, StoredPrediction) else None
     depth = prediction.depth_or_none
     # Invalid pixels are zero, by which padding is noticed.
@@ -89,22 +118,18 @@ def place_prediction(
         shows_whole_photo = size != view_size and has_size_or_multiple(size, photo_size)
         if stated_crop is None and view_size != photo_size and shows_whole_photo:
             cut, note = _cut_from_photo(benchmark, prediction, size, photo_size)
-            return PlacedPrediction(prediction=cut, truth=view_truth, notes=(note,))
+            return cut, (note,)
         candidate_crops = _candidate_crops(benchmark, view_size)
     elif truth.order is not None:
         # The truth is pairs of points, of which only the picture's size is known.
         view_size = truth.order.size
     else:
-        return PlacedPrediction(prediction=prediction, truth=view_truth)
+        return prediction, ()
 
     placement = place_map(
         size, view_size, stated_crop, _NAMES, known=candidate_crops, values=values
     )
-    return PlacedPrediction(
-        prediction=_paste_into_view(benchmark, prediction, placement.crop, view_size),
-        truth=view_truth,
-        notes=placement.notes,
-    )
+    return _paste_into_view(benchmark, prediction, placement.crop, view_size), placement.notes
 
 
 def place_in_photo(prediction: PredictionRecord, photo_size: Size) -> PredictionRecord:

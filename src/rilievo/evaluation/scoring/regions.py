@@ -1,5 +1,6 @@
 """Parts of a picture: what the model sees, and which pixels are scored."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Mask, Pixels, Size, UInt8
 from rilievo.errors import InputError
-from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, InputCrop
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, InputCrop, Task
 from rilievo.evaluation.benchmarks.user_rules import call_crop, call_mask
 from rilievo.extensions.trust import is_import_path
 from rilievo.io.depth.crops import DepthCrop, published_crop
@@ -105,35 +106,95 @@ def truth_size(truth: Truth) -> Size:
     return height, width
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredPixels:
+    """Pixels of an image that a benchmark scores.
+
+    Attributes:
+        mask: Mask of these pixels.
+        left_out: Number of pixels with ground truth that each setting of the benchmark leaves out,
+            by its name, such as "crop". They apply in this order, so no pixel is counted twice.
+    """
+
+    mask: Mask
+    left_out: Mapping[str, int]
+
+
 def depth_mask(benchmark: Benchmark, truth: Truth) -> Mask:
     """Mask of the pixels whose true depth is scored: between the caps, inside crop and mask."""
+    return scored_depth_pixels(benchmark, truth).mask
+
+
+def scored_depth_pixels(benchmark: Benchmark, truth: Truth) -> ScoredPixels:
+    """Pixels whose true depth is scored: between the caps, inside crop and mask.
+
+    Raises:
+        InputError: If there is no true depth.
+    """
     if truth.depth is None or truth.depth_valid is None:
         raise InputError(
             f"sample {truth.id}: has no ground-truth depth, which the benchmark '{benchmark.name}' "
             "scores"
         )
-    mask = truth.depth_valid & (truth.depth > benchmark.min_depth)
+    kept: dict[str, Mask] = {"min_depth": truth.depth > benchmark.min_depth}
     if benchmark.max_depth is not None:
-        mask &= truth.depth < benchmark.max_depth
-    return _mask_in_crop(benchmark, truth, mask)
+        kept["max_depth"] = truth.depth < benchmark.max_depth
+    kept |= _mask_and_crop(benchmark, truth, truth.depth_valid.shape)
+    return _apply_settings(truth.depth_valid, kept)
 
 
 def normals_mask(benchmark: Benchmark, truth: Truth) -> Mask:
     """Mask of the pixels whose true normal is scored: inside crop and mask."""
+    return scored_normals_pixels(benchmark, truth).mask
+
+
+def scored_normals_pixels(benchmark: Benchmark, truth: Truth) -> ScoredPixels:
+    """Pixels whose true normal is scored: inside crop and mask.
+
+    Raises:
+        InputError: If there are no true normals.
+    """
     if truth.normals is None or truth.normals_valid is None:
         raise InputError(
             f"sample {truth.id}: has no ground-truth normals, which the benchmark "
             f"'{benchmark.name}' scores"
         )
-    return _mask_in_crop(benchmark, truth, truth.normals_valid)
+    kept = _mask_and_crop(benchmark, truth, truth.normals_valid.shape)
+    return _apply_settings(truth.normals_valid, kept)
 
 
-def _mask_in_crop(benchmark: Benchmark, truth: Truth, mask: Mask) -> Mask:
-    """Restrict a mask to the benchmark's own mask and crop."""
-    height, width = mask.shape
+def _mask_and_crop(benchmark: Benchmark, truth: Truth, shape: Size) -> dict[str, Mask]:
+    """Pixels that the benchmark's own mask and its crop keep, by the name of the setting."""
+    kept: dict[str, Mask] = {}
     if benchmark.mask is not None:
-        mask = mask & call_mask(benchmark.mask, truth, (height, width))
-    crop = scored_window(benchmark.crop, (height, width)).slices
-    cropped = np.zeros_like(mask)
-    cropped[crop] = mask[crop]
-    return cropped
+        kept["mask"] = call_mask(benchmark.mask, truth, shape)
+    if benchmark.crop != Crop.NONE:
+        inside = np.zeros(shape, bool)
+        inside[scored_window(benchmark.crop, shape).slices] = True
+        kept["crop"] = inside
+    return kept
+
+
+def _apply_settings(valid: Mask, kept: Mapping[str, Mask]) -> ScoredPixels:
+    """Restrict valid pixels to those that every setting keeps, and count what each leaves out."""
+    mask, count = valid, int(np.count_nonzero(valid))
+    left_out: dict[str, int] = {}
+    for setting, kept_pixels in kept.items():
+        mask = mask & kept_pixels
+        remaining = int(np.count_nonzero(mask))
+        if remaining < count:
+            left_out[setting] = count - remaining
+        count = remaining
+    return ScoredPixels(mask=mask, left_out=left_out)
+
+
+def count_outside_view(benchmark: Benchmark, truth: Truth, view_truth: Truth) -> int:
+    """Number of pixels with ground truth that the benchmark does not show to models.
+
+    ``view_truth`` is the ground truth of what it shows.
+    """
+    name = "normals_valid" if benchmark.task is Task.NORMALS else "depth_valid"
+    valid, valid_in_view = getattr(truth, name), getattr(view_truth, name)
+    if valid is None or valid.shape == valid_in_view.shape:
+        return 0
+    return int(np.count_nonzero(valid)) - int(np.count_nonzero(valid_in_view))

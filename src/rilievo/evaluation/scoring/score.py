@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -35,11 +35,18 @@ from rilievo.evaluation.scoring.comparable_depth import (
     apply_scene_fit,
     comparable_depth,
     count_unanswered,
+    describe_left_out,
     pixel_notes,
 )
 from rilievo.evaluation.scoring.depth_ranges import range_sums
 from rilievo.evaluation.scoring.placing import PlacedPrediction, place_prediction
-from rilievo.evaluation.scoring.regions import depth_mask, normals_mask, truth_size
+from rilievo.evaluation.scoring.regions import (
+    ScoredPixels,
+    depth_mask,
+    scored_depth_pixels,
+    scored_normals_pixels,
+    truth_size,
+)
 from rilievo.evaluation.scoring.resizing import (
     nonzero_vector_mask,
     resize_confidence,
@@ -79,6 +86,7 @@ class ImageComparison:
         pair: What the metrics of the task take, such as a ``DepthPair``.
         true_share: Fraction of pixels with ground truth, before crop and cap.
         scale: Scale that was fitted to the truth, as ``shift``; None if none was fitted.
+        left_out: Number of pixels with ground truth that each setting of the benchmark leaves out.
         unanswered: Number of pixels to be scored that have no prediction.
     """
 
@@ -86,6 +94,7 @@ class ImageComparison:
     true_share: float = 1.0
     scale: float | None = None
     shift: float | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
     unanswered: int = 0
     notes: tuple[str, ...] = ()
 
@@ -108,7 +117,15 @@ def score_placed(
     benchmark: Benchmark, placed: PlacedPrediction, fit: Fit | None = None
 ) -> ScoreWithSums:
     """Score a prediction that is in the benchmark's view; ``fit`` is as for ``score``."""
-    comparison = _compare(benchmark, placed.prediction, placed.truth, fit)
+    try:
+        comparison = _compare(benchmark, placed.prediction, placed.truth, fit)
+    except NoGroundTruthError as error:
+        if not placed.outside_view:
+            raise
+        words = describe_left_out(benchmark, {"input_crop": placed.outside_view})
+        raise NoGroundTruthError(
+            f"{error}; outside of what models see, the benchmark leaves out {words}"
+        ) from error
     return _compute_metrics(benchmark, placed, comparison)
 
 
@@ -151,6 +168,10 @@ def _compute_metrics(
             decimals = benchmark.rounding if metric.unit else benchmark.rounding + 2
             values[name] = round(values[name], decimals)
 
+    left_out: dict[str, int] = {}
+    if placed.outside_view:
+        left_out["input_crop"] = placed.outside_view
+
     # Depth ranges and the reliability diagram exist for depth only, sparsification for normals too.
     is_depth = isinstance(pair, DepthPair)
     needs_confidence = any(metric.needs_confidence for metric in metrics.values())
@@ -163,6 +184,7 @@ def _compute_metrics(
             true_share=comparison.true_share,
             scale=comparison.scale,
             shift=comparison.shift,
+            left_out={**left_out, **comparison.left_out},
             unanswered=comparison.unanswered,
             notes=(*placed.notes, *comparison.notes),
             scene=placed.truth.scene,
@@ -223,6 +245,7 @@ def _compare_depth(
         true_share=float(truth.depth_valid.mean()),
         scale=applied_fit.scale if is_fitted else None,
         shift=applied_fit.shift if is_fitted else None,
+        left_out=comparable.left_out,
         unanswered=comparable.unanswered,
         notes=comparable.notes,
     )
@@ -234,10 +257,12 @@ def _compare_normals(
     """Pair predicted with true normals, and count the pixels without a prediction."""
     pair = _normals_pair(benchmark, prediction, truth)
     assert truth.normals_valid is not None, "_normals_pair raises if there are no true normals"
-    unanswered = int(np.count_nonzero(normals_mask(benchmark, truth))) - pair.count
+    to_score = scored_normals_pixels(benchmark, truth)
+    unanswered = int(np.count_nonzero(to_score.mask)) - pair.count
     return ImageComparison(
         pair=pair,
         true_share=float(truth.normals_valid.mean()),
+        left_out=to_score.left_out,
         unanswered=unanswered,
         notes=tuple(pixel_notes(benchmark, pair.count, unanswered)),
     )
@@ -249,9 +274,12 @@ def _normals_pair(benchmark: Benchmark, prediction: PredictionRecord, truth: Tru
         raise InputError(
             f"the prediction has no normals, which the benchmark '{benchmark.name}' scores"
         )
-    truth_mask = normals_mask(benchmark, truth)
+    to_score = scored_normals_pixels(benchmark, truth)
+    truth_mask = to_score.mask
     if not truth_mask.any():
-        raise NoGroundTruthError("no pixel has a ground-truth normal to score")
+        raise NoGroundTruthError(
+            _nothing_to_score("no pixel has a ground-truth normal to score", benchmark, to_score)
+        )
     assert truth.normals is not None, "normals_mask raises if there are no true normals"
 
     resized = resize_normals(prediction.normals, truth_size(truth), benchmark.interpolation)
@@ -264,6 +292,14 @@ def _normals_pair(benchmark: Benchmark, prediction: PredictionRecord, truth: Tru
     return NormalsPair(
         predicted=resized, true=truth.normals, valid=both_valid, confidence=confidence
     )
+
+
+def _nothing_to_score(problem: str, benchmark: Benchmark, to_score: ScoredPixels) -> str:
+    """Sentence on an image without a pixel to score, and on what the benchmark leaves out."""
+    left_out_words = describe_left_out(benchmark, to_score.left_out)
+    if not left_out_words:
+        return problem
+    return f"{problem}: the benchmark '{benchmark.name}' leaves out {left_out_words}"
 
 
 def compare_points(
@@ -290,12 +326,15 @@ def compare_points(
         raise InputError(
             "the dataset has no camera for this image, so there are no ground-truth points to score"
         )
-    truth_mask = depth_mask(benchmark, truth)
+    to_score = scored_depth_pixels(benchmark, truth)
+    truth_mask = to_score.mask
     if not truth_mask.any():
-        raise NoGroundTruthError("no pixel has ground-truth depth to score")
+        raise NoGroundTruthError(
+            _nothing_to_score("no pixel has ground-truth depth to score", benchmark, to_score)
+        )
     both_valid = truth_mask & points.valid
     unanswered = count_unanswered(benchmark, truth_mask, both_valid)
-    # depth_mask raises if there is no true depth.
+    # scored_depth_pixels raises if there is no true depth.
     assert truth.depth is not None
     assert truth.depth_valid is not None
 
@@ -317,6 +356,7 @@ def compare_points(
         true_share=float(truth.depth_valid.mean()),
         # A fit by shift alone has a scale of 1, which says nothing.
         scale=None if point_fit is PointFit.POINT_SHIFT else fitted.scale,
+        left_out=to_score.left_out,
         unanswered=unanswered,
         notes=tuple(pixel_notes(benchmark, pair.count, unanswered)),
     )

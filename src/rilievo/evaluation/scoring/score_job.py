@@ -13,7 +13,7 @@ from rilievo.alignment.fit import Fit, FitSpace, to_fit_space
 from rilievo.alignment.ground_truth import AlignMethod
 from rilievo.arrays.shapes import Float64, Values
 from rilievo.data.datasets.dataset import Dataset
-from rilievo.errors import CalibrationError, InputError, RilievoError
+from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, RilievoError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.records import Unscored, unscored_image
 from rilievo.evaluation.scoring.comparable_depth import resize_for_benchmark
@@ -60,8 +60,15 @@ class ScoreJob:
         """Score one image, or say why it has no score."""
         try:
             return self._score_or_raise(image_id)
+        except NoGroundTruthError as error:
+            return unscored_image(image_id, self._explain_missing_truth(image_id, error))
         except (RilievoError, OSError) as error:
             return unscored_image(image_id, error)
+
+    def _explain_missing_truth(self, image_id: str, error: NoGroundTruthError) -> RilievoError:
+        """Add to an error which ground truth the user's own limits and masks left out."""
+        notes = self.dataset.left_out_notes(image_id)
+        return NoGroundTruthError("; ".join([str(error), *notes])) if notes else error
 
     def angles(self, ids: Iterable[str]) -> Iterator[Values]:
         """Yield the angles between predicted and true normals [°], image by image."""
