@@ -199,11 +199,11 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "near and far beside normalised numbers": (
         lambda at: npz(at, depth=((ROOM - LOW) / (HIGH - LOW)), near=LOW, far=HIGH),
-        "scale: 9.5",
+        "scale(: |=)9.5",
     ),
     "near and far in a header": (
         lambda at: exr(at, {"Z": (ROOM - LOW) / (HIGH - LOW)}, {"near": LOW, "far": HIGH}),
-        "scale: 9.5",
+        "scale(: |=)9.5",
     ),
     "array of inverse depth": (lambda at: npz(at, inverse_depth=1 / ROOM), "inverse"),
     "array of disparity": (lambda at: npz(at, disparity=30 / ROOM), "disparity"),

@@ -10,6 +10,7 @@ from skimage.data import stereo_motorcycle
 
 import rilievo
 from rilievo.cli import main
+from rilievo.errors.messages import spell_flag, worded
 from rilievo.predicting.metres.sparse import read_sparse
 from rilievo.predicting.metres.sparse_points import (
     MAX_POINTS,
@@ -159,6 +160,25 @@ def test_what_is_no_sparse_depth_is_said(
 ) -> None:
     with pytest.raises(rilievo.RilievoError, match=says):
         rilievo.predict(np.full((*SHAPE, 3), 90, np.uint8), sparse=sparse, **options)
+
+
+def test_advice_names_the_options_of_sparse_depth(tmp_path: Path) -> None:
+    path = tmp_path / "depth.png"
+    millimetres = np.round(1000 * ramp()).astype(np.uint16)
+    millimetres[:20, :20] = 65535  # "no depth"
+    Image.fromarray(millimetres).save(path)
+    [note] = read_sparse(path, SHAPE, 0.001).notes
+    assert worded(note, spell_flag).endswith("set --sparse-encoding invalid=0,65535")
+    assert read_sparse(path, SHAPE, 0.001, encoding="invalid=0,65535").notes == ()
+
+    Image.fromarray(np.dstack([np.uint8(millimetres // 256)] * 3)).save(path)
+    with pytest.raises(rilievo.InputError) as refusal:
+        read_sparse(path, SHAPE, 0.001)
+    assert "set --sparse-encoding channels=1,0,0 " in worded(refusal.value, spell_flag)
+
+    np.save(tmp_path / "depth.npy", millimetres[:, ::-1].astype(np.int64) + 1000)
+    notes = read_sparse(tmp_path / "depth.npy", SHAPE, 1.0).notes
+    assert any("set --sparse-unit 0.001" in worded(note, spell_flag) for note in notes)
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,16 @@ def noisy(depth: np.ndarray, error: float) -> np.ndarray:
     return depth * (1 + np.random.default_rng(1).normal(0, error, SIZE))
 
 
+def test_advice_names_the_options_of_a_depth_map(tmp_path: Path) -> None:
+    millimetres = np.round(1000 * noisy(room(), 0.003)).astype(np.uint16)
+    millimetres[:40, :40] = 65535  # "no depth"
+    Image.fromarray(millimetres).save(tmp_path / "depth.png")
+    notes = given(tmp_path / "depth.png").notes
+    assert any("set encoding='invalid=0,65535'" in note for note in notes)
+    encoded = given(tmp_path / "depth.png", encoding="invalid=0,65535")
+    assert not any("invalid" in note for note in encoded.notes)
+
+
 @pytest.mark.parametrize("error", [0, 0.003, 0.01])
 def test_depth_bends_and_inverse_depth_does_not(error: float) -> None:
     depth = noisy(room(), error)

@@ -20,7 +20,12 @@ from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.checksums import compute_file_sum
 from rilievo.io.depth.crops import DepthCrop
 from rilievo.io.depth.depth_metadata import DISPARITY, DISTANCE, INVERSE, DepthMetadata
-from rilievo.io.depth.encoding import NumberEncoding, parse_optional_encoding
+from rilievo.io.depth.encoding import (
+    NumberEncoding,
+    name_encoding_options,
+    naming_encoding_options,
+    parse_optional_encoding,
+)
 from rilievo.io.depth.interpretation import (
     DepthInterpretation,
     DepthProperty,
@@ -54,6 +59,8 @@ from rilievo.version import VERSION
 DepthInput = str | Path | Shaped[np.ndarray, "h w"]
 """File or array of a depth map."""
 Plane = Float64[np.ndarray, "h w"]
+_OPTION_NAMES = {"encoding_option": "encoding", "unit_option": "unit"}
+"""Options that state what the numbers of a map mean."""
 _KINDS_ALONG_AXIS = (DepthKind.METRIC.value, DepthKind.UP_TO_SCALE.value)
 _AFFINE_KINDS = (DepthKind.AFFINE.value, DepthKind.AFFINE_INVERSE.value)
 
@@ -91,9 +98,7 @@ def prediction_from_depth(
     """
     find_map_origin(None, depth_error)  # so that an unreadable error fails before files are read
     metres_per_count = _parse_unit(unit)
-    declared_encoding = parse_optional_encoding(
-        encoding, metres_per_count, encoding_option="encoding", unit_option="unit"
-    )
+    declared_encoding = parse_optional_encoding(encoding, metres_per_count, **_OPTION_NAMES)
     options = _MapOptions(
         kind=kind,
         metres_per_count=metres_per_count,
@@ -200,15 +205,18 @@ def _read_map(depth: DepthInput, options: _MapOptions) -> _SourceMap:
     if isinstance(depth, str | Path):
         path = Path(depth)
         name, label = path.name, printable(path)
-        stored_depth = read_stored_depth(
-            path.expanduser(),
-            encoding=encoding,
-            is_scale_given=options.metres_per_count is not None,
-            reads_folder_records=True,
-        )
+        with naming_encoding_options(**_OPTION_NAMES):
+            stored_depth = read_stored_depth(
+                path.expanduser(),
+                encoding=encoding,
+                is_scale_given=options.metres_per_count is not None,
+                reads_folder_records=True,
+            )
     else:
         name, label = "array", "depth"
-        stored_depth = stored_depth_from_array(_to_depth_array(depth, encoding), encoding, label)
+        array = _to_depth_array(depth, encoding)
+        with naming_encoding_options(**_OPTION_NAMES):
+            stored_depth = stored_depth_from_array(array, encoding, label)
 
     origin = find_map_origin(stored_depth.metadata.origin, options.depth_error)
     decoded, unit = _decode_depth(stored_depth, options.metres_per_count, label)
@@ -672,7 +680,8 @@ def _notes_on_interpretation(
         farthest=float(valid_depths.max()),
         is_metric=depth.kind is DepthKind.METRIC,
     )
-    return [_note_on_unit(interpretation, depth.kind), *number_warnings]
+    warnings = [Note(name_encoding_options(text, **_OPTION_NAMES)) for text in number_warnings]
+    return [_note_on_unit(interpretation, depth.kind), *warnings]
 
 
 def _note_on_unit(interpretation: DepthInterpretation, kind: DepthKind) -> str:

@@ -6,14 +6,15 @@ as ``--encoding "bits=3,13 scale=0.001 invalid=0,65535"``.
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rilievo.arrays.shapes import AnyPlane, Mask, Shaped, StoredMap
 from rilievo.errors import InputError, OptionError, suggest
-from rilievo.errors.messages import OptionName, Text, count_text
+from rilievo.errors.messages import OptionName, Text, TextPart, count_text
 from rilievo.io.depth.channels import (
     CHANNEL_LETTERS,
     MAX_CHANNELS,
@@ -31,6 +32,11 @@ KEY_SYNONYMS = {
     "no_data": "invalid",
 }
 """Names that users try, which do not look like the key that they mean. Errors suggest that key."""
+_YAML_KEY = rf"'(?:{'|'.join(KEYS)})(?:: [^']*)?'"
+_ADVISED_KEYS = re.compile(
+    rf"(?:(?<=set )|(?<=such as )){_YAML_KEY}(?: and {_YAML_KEY})*(?: in rilievo\.yaml)?"
+)
+"""Keys that a message advises the user to set, such as "'scale: 0.001' and 'offset: 2'"."""
 _MAX_BITS = 64
 _MAX_FLOAT_DIFFERENCE = 1e-6
 """Relative; a float of 32 bits has seven digits, and a user writes 655.35 for what is nearest."""
@@ -210,6 +216,63 @@ def parse_encoding(text: str, option: str) -> NumberEncoding:
     )
     encoding.check(option)
     return encoding
+
+
+def name_encoding_options(message: TextPart, *, encoding_option: str, unit_option: str) -> Text:
+    """Reword advice to set keys of ``rilievo.yaml`` as advice to pass options.
+
+    Messages about numbers serve datasets, whose keys stand in this file, and single depth maps,
+    for which the user passes options.
+
+    Examples:
+        >>> from rilievo.errors.messages import spell_flag
+        >>> advice = name_encoding_options(
+        ...     "set 'invalid: [0, 255]'", encoding_option="encoding", unit_option="unit"
+        ... )
+        >>> advice.worded(spell_flag)
+        'set --encoding invalid=0,255'
+
+    Args:
+        message: Warning or error.
+        encoding_option: Option that takes pairs of a key and its value.
+        unit_option: Option that takes the metres per raw value, in place of the key ``scale``.
+    """
+    parts: list[TextPart] = []
+    for part in Text(message).parts:
+        if not isinstance(part, str):
+            parts.append(part)
+            continue
+        end_of_last = 0
+        for keys in _ADVISED_KEYS.finditer(part):
+            parts.append(part[end_of_last : keys.start()])
+            parts.append(_option_for_keys(keys[0], encoding_option, unit_option))
+            end_of_last = keys.end()
+        parts.append(part[end_of_last:])
+    return Text(*parts)
+
+
+def _option_for_keys(keys: str, encoding_option: str, unit_option: str) -> OptionName:
+    """Return the option that sets the quoted keys of a message; "..." is a value it leaves open."""
+    values: dict[str, str] = {}
+    for declaration in re.findall("'([^']*)'", keys):
+        key, _, value = declaration.partition(": ")
+        is_list = value.startswith("[") and value != "[]"
+        values[key] = value.strip("[]").replace(", ", ",") if is_list else value or "..."
+    if [*values] == ["scale"]:
+        return OptionName(unit_option, values["scale"])
+    return OptionName(encoding_option, " ".join(f"{key}={value}" for key, value in values.items()))
+
+
+@contextmanager
+def naming_encoding_options(*, encoding_option: str, unit_option: str) -> Iterator[None]:
+    """Reword the errors of reading a file with ``name_encoding_options``."""
+    try:
+        yield
+    except InputError as error:
+        problem = name_encoding_options(
+            error.text(path=""), encoding_option=encoding_option, unit_option=unit_option
+        )
+        raise type(error)(path=error.path, problem=problem) from error
 
 
 def parse_channel_letter(text: str) -> tuple[float, ...] | None:

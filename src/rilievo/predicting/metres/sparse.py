@@ -11,7 +11,12 @@ from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.depth.depth_metadata import DISTANCE, DepthMetadata
-from rilievo.io.depth.encoding import NumberEncoding, parse_optional_encoding
+from rilievo.io.depth.encoding import (
+    NumberEncoding,
+    name_encoding_options,
+    naming_encoding_options,
+    parse_optional_encoding,
+)
 from rilievo.io.depth.interpretation import (
     DepthInterpretation,
     DepthProperty,
@@ -62,6 +67,8 @@ _MAX_LISTED_MEDIAN = 100.0
 _UNIT_EXAMPLES = (
     "0.001 for millimetres (phones, RealSense, ScanNet), 0.0002 for TUM, 0.00390625 for KITTI"
 )
+_OPTION_NAMES = {"encoding_option": "sparse_encoding", "unit_option": "sparse_unit"}
+"""Options that state what the numbers of a map mean."""
 _ARRAY_NAME = "sparse"
 """Name of an array in messages."""
 
@@ -174,9 +181,7 @@ def read_sparse(
         InputError: If the file is broken, or its record says that a network predicted the depth.
         OptionError: If the options do not fit the file.
     """
-    number_encoding = parse_optional_encoding(
-        encoding, unit, encoding_option="sparse_encoding", unit_option="sparse_unit"
-    )
+    number_encoding = parse_optional_encoding(encoding, unit, **_OPTION_NAMES)
     options = _SparseOptions(
         shape=shape,
         orientation=orientation,
@@ -191,7 +196,8 @@ def read_sparse(
         _require_no_map_options(crop, encoding)
         return _read_points_in_space(source, options, is_error_stated=is_error_stated)
     if isinstance(source, np.ndarray):
-        stored = stored_depth_from_array(source, number_encoding, _ARRAY_NAME)
+        with naming_encoding_options(**_OPTION_NAMES):
+            stored = stored_depth_from_array(source, number_encoding, _ARRAY_NAME)
         return _interpret_map(stored, options, _ARRAY_NAME, is_map_file=False)
     if source.stem.lower() == "points3d":
         raise InputError(
@@ -267,12 +273,13 @@ def _read_points_in_space(
 def _read_map_file(path: Path, options: _SparseOptions, *, is_error_stated: bool) -> SparseDepth:
     """Read a map from a file, without the pixels that a network predicted."""
     name = printable(path)
-    stored = read_stored_depth(
-        path,
-        encoding=options.encoding,
-        is_scale_given=options.unit is not None,
-        reads_folder_records=True,
-    )
+    with naming_encoding_options(**_OPTION_NAMES):
+        stored = read_stored_depth(
+            path,
+            encoding=options.encoding,
+            is_scale_given=options.unit is not None,
+            reads_folder_records=True,
+        )
     measured = _require_measured_depth(stored, name, is_error_stated=is_error_stated)
     sparse = _interpret_map(measured.stored, options, name, is_map_file=True)
     warnings = sparse.reading.warnings
@@ -423,7 +430,8 @@ def _interpret_map(
         reading=DepthInterpretation(
             properties=(unit,),
             warnings=tuple(
-                f"{name}: {warning}" for warning in (*number_warnings, *placement_notes)
+                Note(name_encoding_options(warning, **_OPTION_NAMES), path=name)
+                for warning in (*number_warnings, *placement_notes)
             ),
             nearest=float(points[:, 2].min()),
             farthest=float(points[:, 2].max()),
