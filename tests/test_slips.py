@@ -30,6 +30,12 @@ from rilievo.cli import USAGE_ERROR, main
         ("predict help", "'rilievo help predict' lists the options"),
         ("predict a.jpg --fov 60 --fov 60", "--fov is given twice: give it once"),
         ("predict a.jpg --fov=--", "--fov needs a value: DEGREES"),
+        ("a.jpg", "no command 'a.jpg'; to predict, write: rilievo predict a.jpg"),
+        ("mesure a.jpg", "no command 'mesure'; did you mean 'measure'?"),
+        ("pred a.jpg", "no command 'pred'; did you mean 'predict'?"),
+        ("doctor", "no command 'doctor'; known: predict, measure, "),
+        ("viewer", "no command 'viewer'; known: predict, measure, "),
+        ("mesh a.jpg", "no command 'mesh'; write rilievo predict photo.jpg"),
         ("infer a.jpg", "no command 'infer'; write rilievo predict photo.jpg"),
     ],
 )

@@ -10,7 +10,13 @@ from importlib import import_module
 
 from rilievo.cli.streams import complain, open_streams, printing, say
 from rilievo.errors import RilievoError, suggest
-from rilievo.errors.messages import for_terminal, set_terminal_spelling, spell_flag, spell_keyword
+from rilievo.errors.messages import (
+    for_terminal,
+    join_alternatives,
+    set_terminal_spelling,
+    spell_flag,
+    spell_keyword,
+)
 from rilievo.extensions import subpackages
 from rilievo.system import signals
 from rilievo.version import VERSION
@@ -118,7 +124,7 @@ def _run_command(arguments: Sequence[str]) -> int:
     if name in ("-h", "--help"):
         _print_wrapped(_help_text())
         return 0 if arguments else USAGE_ERROR
-    if name == "--version":
+    if name in ("--version", "version"):
         _print_wrapped(f"rilievo {VERSION}")
         return 0
     if name == "help":
@@ -137,10 +143,21 @@ def _unknown_command_error(name: str) -> RilievoError:
     # Imported on demand, because most commands are known.
     from rilievo.errors.foreign_names import hint_for_command
 
-    hint = hint_for_command(name) or suggest(name, COMMANDS)
-    if "." in name:
-        hint += f"; to predict, write: rilievo predict {name}"
+    hint = hint_for_command(name) or _similar_commands_hint(name)
     return RilievoError(f"no command '{name}'; {hint}")
+
+
+def _similar_commands_hint(name: str) -> str:
+    """Suggest a command that was abbreviated or misspelt; otherwise list all commands."""
+    from rilievo.errors.typing_errors import names_meant_by
+
+    abbreviated = [command for command in COMMANDS if command.startswith(name)]
+    similar = abbreviated or names_meant_by(name, COMMANDS)
+    if similar:
+        return f"did you mean {join_alternatives(map(repr, similar))}?"
+    if "." in name:  # the user may have left out the command before a file
+        return f"to predict, write: rilievo predict {name}"
+    return f"known: {', '.join(COMMANDS)}"
 
 
 def find_command(name: str) -> Main | None:

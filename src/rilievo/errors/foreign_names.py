@@ -103,7 +103,7 @@ _OPTION_ROWS = (
 
 _NAME_ROWS = (
     (
-        "infer infer_image inference estimate run depth",
+        "infer infer_image inference estimate run depth normals mesh video",
         "rilievo predict photo.jpg",
         'rilievo.predict("photo.jpg")',
     ),
