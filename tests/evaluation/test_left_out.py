@@ -176,3 +176,16 @@ def test_limits_of_predictions_are_depth_for_every_kind(
     capsys.readouterr()
     assert evaluate(root, *options, "--encoding", "max_depth=0.5") == 2
     assert "max_depth=0.5 leaves out all 3,072 pixels" in capsys.readouterr().err
+
+
+def test_several_benchmarks_warn_once_of_the_same_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_folder(tmp_path / "mine", "depth: {max_depth: 4}")
+    words = ["evaluate", "--protocols", "depth,moge-scale,moge-metric", "--dataset", "folder"]
+    words += ["--root", str(root), "--predictions", str(root / "theirs"), "--kind", "metric"]
+    assert main([*words, "-o", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().err.count("max_depth (4 m) in rilievo.yaml") == 1
+    for benchmark in ("depth", "moge-scale", "moge-metric"):
+        found = json.loads((tmp_path / "out" / benchmark / "evaluation.json").read_text())
+        assert any("max_depth (4 m) in rilievo.yaml" in each for each in found["warnings"])

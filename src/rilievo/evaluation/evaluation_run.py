@@ -96,9 +96,17 @@ def evaluate(
 
 
 def score_plan(
-    plan: EvaluationPlan, *, show: bool = True, fill_cache: CacheFiller = predict_into_cache
+    plan: EvaluationPlan,
+    *,
+    show: bool = True,
+    fill_cache: CacheFiller = predict_into_cache,
+    shown_warnings: set[str] | None = None,
 ) -> Evaluation:
-    """Predict images that have no prediction yet, score all, and write the results of a plan."""
+    """Predict images that have no prediction yet, score all, and write the results of a plan.
+
+    Warnings in ``shown_warnings`` are not shown again, and those that are shown are added. They are
+    in the results anyway.
+    """
     start = time.perf_counter()
     selection, predictions = plan.selection, plan.predictions
     true_depth = DepthInterpretation()
@@ -106,8 +114,11 @@ def score_plan(
         true_depth = join_interpretations(selection.dataset, selection.ids)
     if show:
         # Before anything is predicted or scored, so that wrong numbers cost no time.
+        shown_warnings = set() if shown_warnings is None else shown_warnings
         for warning in (*true_depth.warnings, *plan.early_warnings):
-            complain(f"warning: {for_terminal(warning)}")
+            if warning not in shown_warnings:
+                complain(f"warning: {for_terminal(warning)}")
+                shown_warnings.add(warning)
 
     absent = [Unscored(id=image.id, reason=image.reason) for image in selection.absent]
     accumulator = ScoreAccumulator(benchmark=selection.benchmark, unscored=absent)

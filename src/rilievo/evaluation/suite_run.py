@@ -248,9 +248,10 @@ def _score_runs(
     )
     planned_runs = [_plan_run(request, root, loaded, make_plan) for request in requests]
     rows: list[SuiteRow] = []
+    shown_warnings: set[str] = set()  # shown once, though several benchmarks read the same files
     for run_number, planned in enumerate(planned_runs, start=1):
         say(f"{run_number} of {len(planned_runs)}: {planned.row.label}")
-        rows.append(_score_run(planned, rows, show=show))
+        rows.append(_score_run(planned, rows, show=show, shown_warnings=shown_warnings))
     return tuple(rows)
 
 
@@ -285,8 +286,17 @@ def _plan_run(
     return _PlannedRun(row=row, options=options, plan=plan, make_plan=make_plan)
 
 
-def _score_run(planned: _PlannedRun, previous_rows: Sequence[SuiteRow], *, show: bool) -> SuiteRow:
-    """Score one run, with the predictions of a previous run of the suite if these fit."""
+def _score_run(
+    planned: _PlannedRun,
+    previous_rows: Sequence[SuiteRow],
+    *,
+    show: bool,
+    shown_warnings: set[str],
+) -> SuiteRow:
+    """Score one run, with the predictions of a previous run of the suite if these fit.
+
+    ``shown_warnings`` is as for ``score_plan``.
+    """
     plan, options = planned.plan, planned.options
     if plan is None:
         return planned.row
@@ -299,7 +309,7 @@ def _score_run(planned: _PlannedRun, previous_rows: Sequence[SuiteRow], *, show:
         if previous_rows:
             # Files may have changed while the previous benchmarks were scored, so plan again.
             plan = planned.make_plan(options=options)
-        evaluation = score_plan(plan, show=show)
+        evaluation = score_plan(plan, show=show, shown_warnings=shown_warnings)
     except OutputError:
         raise
     except RilievoError as error:

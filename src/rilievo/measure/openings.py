@@ -15,7 +15,6 @@ from rilievo.measure.polygons import require_simple_outline
 from rilievo.measure.quantities import length
 from rilievo.records.prediction_record import PredictionRecord
 
-
 _MAX_OBJECT_SIDE = 30.0  # [m]; the sides of a larger object are probably in another unit
 
 

@@ -42,6 +42,12 @@ class Reader(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
+def test_a_figure_is_not_taken_for_the_folder_of_a_page(runs: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"\.html, or a folder.*paper"):
+        write_gallery(runs, tmp_path / "figure.pdf", show=False)
+    assert not (tmp_path / "figure.pdf").exists()
+
+
 def test_a_page_holds_every_image_with_truth_and_models(runs: list[Path], tmp_path: Path) -> None:
     reported = write_gallery(runs, tmp_path / "page.html", show=False)
     page = Reader(reported.page.read_text("utf-8"))

@@ -39,6 +39,8 @@ MAX_CAPTION_METRICS = 3
 """Most metrics below a picture."""
 
 _PAGE_SUFFIXES = (".html", ".htm")
+_PICTURE_SUFFIXES = (".pdf", ".svg", ".png", ".jpg", ".jpeg")
+"""Suffixes of files that a page cannot be, though a folder could have such a name."""
 _PICTURE_NAME = re.compile(r"\d{6,}-\d+\.jpg")
 _GENERATOR = 'name="generator" content="rilievo report '
 """Text near the beginning of every page that rilievo wrote."""
@@ -130,11 +132,19 @@ def write_gallery(
     .html contains all pictures; any other one is a folder.
 
     Raises:
-        OptionError: If there are too many images for one file, or nothing to show.
+        OptionError: If there are too many images for one file, nothing to show, or the output has
+            the suffix of a picture.
         InputError: If no image can be shown.
         OutputError: If the output exists but was not written by rilievo.
     """
     output = Path(output)
+    if output.suffix.lower() in _PICTURE_SUFFIXES:
+        raise OptionError(
+            option="output",
+            expected="a file that ends in .html, or a folder",
+            value=output,
+            hint=Text("for a figure, use ", OptionName("paper", str(output))),
+        )
     is_single_file = output.suffix.lower() in _PAGE_SUFFIXES
     path = output if is_single_file else output / INDEX
     _check_replaceable(path, is_single_file=is_single_file)
