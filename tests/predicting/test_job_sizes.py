@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from rilievo.calibration.sizes import KnownPoint
+from rilievo.cli import main
 from rilievo.errors import InputError
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.predicting.inputs import Job, Medium
@@ -68,3 +71,22 @@ def test_the_folder_of_a_sensor_has_the_tree_of_the_results(tmp_path: Path) -> N
     assert sizes_of_job(sizes, job_of(tmp_path, "a"), output).sparse == file
     with pytest.raises(InputError, match="contains no file"):
         sizes_of_job(sizes, job_of(tmp_path, "b"), output)
+
+
+@pytest.mark.parametrize("command", ["predict", "measure"])
+@pytest.mark.parametrize("option", ["sparse", "known", "valid-mask", "camera", "cam-T-sensor"])
+def test_a_missing_file_of_an_option_has_one_exit_code(
+    command: str,
+    option: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(np.full((48, 64, 3), 90, np.uint8)).save("photo.png")
+    np.save("depth.npy", np.ones((48, 64), np.float32))
+    words = [command, "photo.png", f"--{option}", "absent.csv"]
+    words += ["9,9", "40,40"] if command == "measure" else ["-o", "out"]
+    words += ["--sparse", "depth.npy"] if option == "cam-T-sensor" else []
+    assert main(words) == 2
+    assert "absent.csv" in capsys.readouterr().err

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rilievo.errors import OptionError
 from rilievo.errors.messages import OptionName, Text
+from rilievo.io.files.limits import check_regular
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.predicting.inputs import Job, note_unused_parts
 from rilievo.predicting.metres.size_files import (
@@ -48,7 +49,7 @@ def check_sizes_of_inputs(sizes: KnownSizes, input_count: int) -> None:
     """Check that known sizes can be read, and that they can apply to all inputs.
 
     Raises:
-        InputError: If a table is broken.
+        InputError: If a table is broken, or a sensor's file is missing or empty.
         OptionError: If the sizes are those of one photograph, but there are several inputs.
     """
     if sizes.table is not None:
@@ -58,6 +59,8 @@ def check_sizes_of_inputs(sizes: KnownSizes, input_count: int) -> None:
             read_known_csv(sizes.table)
         return
     has_folder = sizes.sparse is not None and sizes.sparse.is_dir()
+    if sizes.sparse is not None and not has_folder:
+        check_regular(sizes.sparse)
     if sizes.same_camera:
         if has_folder:
             raise OptionError(
