@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -180,6 +181,32 @@ def test_what_is_no_box_is_one_line(
     said = capsys.readouterr()
     assert said.out == ""
     assert named in said.err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "e.png and 2 more photographs: depth of kind"),
+        (["--model", "absent"], "e.png and 2 more photographs: no model 'absent'"),
+        (["--known", "absent.csv"], "/absent.csv: no such file"),
+    ],
+)
+def test_one_error_of_many_photographs_is_one_line(
+    photo: str,
+    options: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    for name in "abcdefg":
+        shutil.copy(photo, f"photos/{name}.png")
+    Path("boxes.csv").write_text("x1,y1,x2,y2\n9,9,40,40\n20,20,50,50\n")
+    assert main(["measure", "photos", "--box", "boxes.csv", *options]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert said in line
 
 
 def test_an_error_that_begins_like_the_name_of_its_photograph_tells_it(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rilievo.errors import InputError, MissingFileError, RilievoError
-from rilievo.errors.messages import note_about, note_of
+from rilievo.errors.messages import Note, count_text, note_of, spell_keyword
 from rilievo.io.files.names import printable, shortened
 from rilievo.io.photographs.signatures import is_video
 from rilievo.measure import RegionMeasurement
@@ -17,6 +17,9 @@ from rilievo.predicting.inputs import Job, Medium, SkippedInputs, find_jobs
 from rilievo.predicting.regions.detections import DetectionTable, PhotoKey, read_detections
 from rilievo.prediction import Prediction
 from rilievo.records.sample import Photo
+
+_MAX_LISTED_PHOTOS = 5
+"""Most photographs that a message on one error of several lists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +62,39 @@ class _RegionFile:
         return self.table.regions_in(photo, frame)
 
 
+@dataclass(frozen=True, slots=True)
+class _FailedPhotos:
+    """Errors of photographs, of which those with the same words are reported once.
+
+    For example, no photograph has sizes if nothing gives metres.
+    """
+
+    errors: dict[str, RilievoError] = field(default_factory=dict)
+    photos_by_error: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, photo: str, error: RilievoError) -> None:
+        """Record the error of a photograph, or of a frame, by its name."""
+        words = error.text(path="").worded(spell_keyword)
+        self.errors.setdefault(words, error)
+        photos = self.photos_by_error.setdefault(words, [])
+        if photo not in photos:
+            photos.append(photo)
+
+    def report(self, fail: Callable[[str], None]) -> None:
+        """Call ``fail`` with each error and the photographs that have it."""
+        for words, error in self.errors.items():
+            photos = self.photos_by_error[words]
+            is_about_another_file = bool(error.path) and str(error.path) not in photos
+            if is_about_another_file:
+                fail(note_of(error))
+                continue
+            names = ", ".join(photos[:_MAX_LISTED_PHOTOS])
+            more_count = len(photos) - _MAX_LISTED_PHOTOS
+            if more_count > 0:
+                names += f" and {count_text(more_count, 'more photograph')}"
+            fail(Note(error.text(path=""), path=names))
+
+
 def measure_regions(
     source: str,
     boxes: Sequence[str],
@@ -82,16 +118,17 @@ def measure_regions(
             fail(fault)
 
     skipped = SkippedInputs()
+    failed = _FailedPhotos()
     has_regions = False
     for job in find_jobs([source], Path(os.devnull), sequence=False, skipped=skipped):
         try:
             for photo in _photos_with_regions(job, files, common_regions, fail):
                 has_regions = True
-                yield from _measure_photo(photo, predict, fail)
+                yield from _measure_photo(photo, predict, failed)
         except RilievoError as error:
-            message = note_of(error) if error.path else note_about(printable(job.source), error)
-            fail(message)
+            failed.add(printable(job.source), error)
 
+    failed.report(fail)
     for failure in skipped.unreadable:
         fail(failure)
     is_one_photo = os.path.isfile(source) and not is_video(Path(source))
@@ -141,9 +178,9 @@ def _photos_with_regions(
 def _measure_photo(
     photo: _PhotoWithRegions,
     predict: Callable[[Path | Photo], Prediction],
-    fail: Callable[[str], None],
+    failed: _FailedPhotos,
 ) -> Iterator[MeasuredRegion]:
-    """Predict a photograph and measure its regions; call ``fail`` for those that fail."""
+    """Predict a photograph and measure its regions; add the errors of those that fail."""
     prediction = predict(photo.photo)
     measurer = RegionMeasurer(prediction)
     origin = origin_record(prediction)
@@ -152,7 +189,7 @@ def _measure_photo(
             measured = measurer.measure(region)
         except RilievoError as error:
             name = printable(photo.source)
-            fail(note_about(name if photo.frame is None else f"{name}: frame {photo.frame}", error))
+            failed.add(name if photo.frame is None else f"{name}: frame {photo.frame}", error)
             continue
         yield MeasuredRegion(
             file=str(photo.source), frame=photo.frame, measured=measured, origin=origin
