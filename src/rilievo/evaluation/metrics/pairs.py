@@ -276,8 +276,8 @@ class DepthPair:
         """Rays of the valid pixels, row by row; depth times ray is a point in the camera frame."""
         if camera is None:
             raise InputError(
-                "metrics of 3D points need a camera, but that of this image is unknown: state it in "
-                "the dataset, or leave these metrics out"
+                "metrics of 3D points need a camera, but that of this image is unknown: state it "
+                "in the dataset, or leave these metrics out"
             )
         v, u = np.divmod(self.valid_indices, self.true.shape[1])
         return camera.rays(np.stack([u, v]).astype(np.float64))
