@@ -16,7 +16,7 @@ from rilievo.measure.expected_errors import with_expected_error
 from rilievo.predicting.metres.metric_references import MetricReferences
 from rilievo.predicting.metres.sensor_depth import (
     MIN_MEASURED_FRACTION,
-    Filled,
+    FilledDepth,
     fill_measured_depth,
 )
 from rilievo.predicting.metres.sparse_direction import is_probably_distance
@@ -210,16 +210,18 @@ def _convert_by_sparse_points(
     calibrated = replace(calibrated, warning=notes)
     reference_texts = tuple(map(str, points))
 
-    filling: Filled | None = None
+    # A map with enough pixels of a sensor stays as it is, and the network only fills its gaps.
+    filled: FilledDepth | None = None
     measured_depth = references.measured_depth
     if measured_depth is not None and references.smooth:
-        filling = fill_measured_depth(calibrated.depth, measured_depth)
-    if measured_depth is None or filling is None:
+        filled = fill_measured_depth(calibrated.depth, measured_depth)
+    if measured_depth is None or filled is None:
         return _finish_conversion(prediction, calibrated, reference_texts, references)
-    metric = _with_calibration(prediction, calibrated, reference_texts, references)
+    metric_prediction = _with_calibration(prediction, calibrated, reference_texts, references)
     orientation_note = _orientation_note(measured_depth, prediction.depth)
-    notes = _join_notes(orientation_note, _outlier_note(filling), direction_note)
-    return _with_measured_pixels(metric, filling, references), replace(calibrated, warning=notes)
+    notes = _join_notes(orientation_note, _outlier_note(filled), direction_note)
+    calibrated = replace(calibrated, warning=notes)
+    return _with_measured_pixels(metric_prediction, filled, references), calibrated
 
 
 def _finish_conversion(
@@ -240,8 +242,8 @@ def _finish_conversion(
             option="depth_error",
         )
         calibrated = replace(calibrated, warning=_join_notes(calibrated.warning, note))
-    metric = _with_calibration(prediction, calibrated, reference_texts, references)
-    return with_expected_error(metric), calibrated
+    metric_prediction = _with_calibration(prediction, calibrated, reference_texts, references)
+    return with_expected_error(metric_prediction), calibrated
 
 
 def _with_calibration(
@@ -346,16 +348,16 @@ def _orientation_note(measured: Field, predicted: DepthMap) -> str | None:
     )
 
 
-def _outlier_note(filling: Filled) -> str | None:
+def _outlier_note(filled: FilledDepth) -> str | None:
     """Return a note if more of a sensor's pixels are outliers than usual."""
-    if filling.outlier_count <= _USUAL_OUTLIER_FRACTION * filling.measured_count:
+    if filled.outlier_count <= _USUAL_OUTLIER_FRACTION * filled.measured_count:
         return None
     are_left_out = (
         "contradicts its neighbours and is left out"
-        if filling.outlier_count == 1
+        if filled.outlier_count == 1
         else "contradict their neighbours and are left out"
     )
-    return f"{filling.outlier_count:,} of {filling.measured_count:,} measured pixels {are_left_out}"
+    return f"{filled.outlier_count:,} of {filled.measured_count:,} measured pixels {are_left_out}"
 
 
 def _join_notes(*notes: str | None) -> str | None:
@@ -369,28 +371,29 @@ def _join_notes(*notes: str | None) -> str | None:
 
 
 def _with_measured_pixels(
-    metric: Prediction, filling: Filled, references: MetricReferences
+    metric_prediction: Prediction, filled: FilledDepth, references: MetricReferences
 ) -> Prediction:
-    """Replace metric depth by the sensor's pixels and the filling between them, and record it."""
-    calibration = metric.calibration
+    """Replace metric depth by the sensor's pixels and the filled gaps, and record that."""
+    calibration = metric_prediction.calibration
     assert calibration is not None, "metric depth has a calibration"
     calibration = replace(
         calibration,
         method=MEASURED_PIXELS,
         bend=None,
-        expected_error=None if filling.relative_error is None else round(filling.relative_error, 4),
-        measured_pixels=filling.measured_count - filling.outlier_count,
-        outliers=filling.outlier_count,
-        warning=_outlier_note(filling),
+        expected_error=None if filled.relative_error is None else round(filled.relative_error, 4),
+        measured_pixels=filled.measured_count - filled.outlier_count,
+        outliers=filled.outlier_count,
+        warning=_outlier_note(filled),
     )
-    sky = metric.sky
-    if sky is not None and (sky & filling.measured).any():
-        metric = metric.but(sky=sky & ~filling.measured)
-    return metric.but(
-        depth_or_none=filling.depth,
-        network_depth=metric.depth,
-        instrument=_sensor_instrument(references, metric.depth.shape),
-        measured=filling.measured,
+    sky = metric_prediction.sky
+    if sky is not None and (sky & filled.measured).any():
+        # A sensor cannot measure the sky, so the network was wrong there.
+        metric_prediction = metric_prediction.but(sky=sky & ~filled.measured)
+    return metric_prediction.but(
+        depth_or_none=filled.depth,
+        network_depth=metric_prediction.depth,
+        instrument=_sensor_instrument(references, metric_prediction.depth.shape),
+        measured=filled.measured,
         calibration=calibration,
     )
 

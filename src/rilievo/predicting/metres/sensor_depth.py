@@ -45,7 +45,7 @@ _MIN_STATED_ERROR = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Filled:
+class FilledDepth:
     """Measured depth [m] whose holes the network fills.
 
     Attributes:
@@ -68,7 +68,7 @@ def is_dense(measured: Field) -> bool:
     return bool(np.count_nonzero(measured > 0) > MIN_MEASURED_FRACTION * measured.size)
 
 
-def fill_measured_depth(depth: DepthMap, measured: Field) -> Filled | None:
+def fill_measured_depth(depth: DepthMap, measured: Field) -> FilledDepth | None:
     """Fill the gaps (0) in measured depth [m] with the network's depth.
 
     Args:
@@ -94,7 +94,7 @@ def fill_measured_depth(depth: DepthMap, measured: Field) -> Filled | None:
     resized = resize_measured(np.where(inliers, measured, 0.0), depth.shape)
     values = np.where(resized.known, resized.values, filled).astype(np.float32)
     measured_count = int(np.count_nonzero(is_measured))
-    return Filled(
+    return FilledDepth(
         depth=DepthMap(values=values, kind=DepthKind.METRIC, valid=depth.valid | resized.known),
         measured=resized.known,
         measured_count=measured_count,

@@ -37,7 +37,7 @@ from rilievo.io.depth.stored_depth import (
     stored_depth_warnings,
 )
 from rilievo.io.files.names import printable
-from rilievo.io.saved_origins import read_saved_arrays
+from rilievo.io.saved_origins import SavedOrigin, read_saved_arrays
 from rilievo.predicting.metres.point_lists import read_point_list
 from rilievo.predicting.metres.projected_points import (
     project_points,
@@ -251,23 +251,31 @@ def _read_points_in_space(
         points *= options.unit
     projected = project_points(points, options.cam_T_sensor, camera, options.shape, name)
     notes = () if projected.note is None else (projected.note,)
+    doubts = _doubts_on_points_in_space(projected.points[:, 2], options, name)
+    metres = _map_of_points(projected.points, options.shape)
+    return SparseDepth(
+        points=known_points_of_array(thin_by_grid(projected.points, options.shape)),
+        measured=metres if is_dense(metres) else None,
+        reading=DepthInterpretation(warnings=(*notes, *doubts)),
+        sensor_doubts=doubts,
+        along=projected.along,
+    )
+
+
+def _doubts_on_points_in_space(
+    metres: Values, options: _SparseOptions, name: str
+) -> tuple[str, ...]:
+    """Reasons why the depths [m] of points in space may all be wrong."""
     doubts = []
     if options.orientation != 1:
         doubts.append(
             f"{name}: EXIF rotates the photograph (orientation {options.orientation}), and the "
             "pose of the sensor is read as that beside the upright camera; check that it is"
         )
-    if options.unit is None:
-        unit_doubt = _listed_unit_doubt(projected.points[:, 2], name)
-        doubts += [] if unit_doubt is None else [unit_doubt]
-    metres = _map_of_points(projected.points, options.shape)
-    return SparseDepth(
-        points=known_points_of_array(thin_by_grid(projected.points, options.shape)),
-        measured=metres if is_dense(metres) else None,
-        reading=DepthInterpretation(warnings=(*notes, *doubts)),
-        sensor_doubts=tuple(doubts),
-        along=projected.along,
-    )
+    unit_doubt = None if options.unit is not None else _listed_unit_doubt(metres, name)
+    if unit_doubt is not None:
+        doubts.append(unit_doubt)
+    return tuple(doubts)
 
 
 def _read_map_file(path: Path, options: _SparseOptions, *, is_error_stated: bool) -> SparseDepth:
@@ -328,25 +336,34 @@ def _require_measured_depth(
         )
         return _MeasuredDepth(stored=stored, note=note)
     if instrument is None or instrument.source is DepthSource.NETWORK:
-        finding = f"contains depth that {origin.network} predicted ({origin.record_location})"
-        if origin.is_changed:
-            finding += ", and has changed since rilievo saved it"
-        if is_error_stated:
-            note = f"{name}: {finding}; rilievo uses the error that you state"
-            return _MeasuredDepth(stored=stored, note=note)
-        raise InputError(
-            f"{finding}, not depth from an instrument",
-            path=name,
-            hint=Text(
-                "to measure in this depth map, use 'rilievo measure --depth' or "
-                "rilievo.Prediction.from_depth; to use it anyway, state its error with ",
-                OptionName("depth_error", "..."),
-            ),
-        )
+        note = _note_on_predicted_depth(origin, name, is_error_stated=is_error_stated)
+        return _MeasuredDepth(stored=stored, note=note)
     if instrument.source is not DepthSource.SENSOR:
         return _MeasuredDepth(stored=stored, instrument=instrument)
     measured = _remove_filled_pixels(stored, name, is_error_stated=is_error_stated)
     return replace(measured, instrument=instrument)
+
+
+def _note_on_predicted_depth(origin: SavedOrigin, name: str, *, is_error_stated: bool) -> str:
+    """Return a note that a network predicted the depth of a map, whose error the user states.
+
+    Raises:
+        InputError: If the user does not state the error.
+    """
+    finding = f"contains depth that {origin.network} predicted ({origin.record_location})"
+    if origin.is_changed:
+        finding += ", and has changed since rilievo saved it"
+    if is_error_stated:
+        return f"{name}: {finding}; rilievo uses the error that you state"
+    raise InputError(
+        f"{finding}, not depth from an instrument",
+        path=name,
+        hint=Text(
+            "to measure in this depth map, use 'rilievo measure --depth' or "
+            "rilievo.Prediction.from_depth; to use it anyway, state its error with ",
+            OptionName("depth_error", "..."),
+        ),
+    )
 
 
 def _remove_filled_pixels(

@@ -208,8 +208,7 @@ def drop_implausible_points(
         _require_same_order(-values if is_inverse else values, metres)
 
     if depth.is_depth:
-        log_errors = np.log(metres / values)
-        log_errors -= np.median(log_errors)
+        log_errors = _log_errors_of_scale(values, metres)
     else:
         log_errors = _log_errors_of_line(values, metres, depth)
     # Any two points that are kept imply scales within the largest ratio.
@@ -220,15 +219,19 @@ def drop_implausible_points(
             f"no single scale of the predicted depth fits the {len(candidates)} known points: "
             "check their columns, rows and metres, or try another model"
         )
-    dropped_count = len(points) - len(kept)
+    return kept, _dropped_points_warning(len(points), len(kept))
+
+
+def _dropped_points_warning(count: int, kept_count: int) -> str | None:
+    """Return a warning on the points that were dropped; None if all were kept."""
+    dropped_count = count - kept_count
     if not dropped_count:
-        return kept, None
+        return None
     them = "it" if dropped_count == 1 else "them"
-    warning = (
-        f"rilievo ignores {dropped_count} of {len(points)} points, because the prediction "
+    return (
+        f"rilievo ignores {dropped_count} of {count} points, because the prediction "
         f"contradicts {them} or has no depth there"
     )
-    return kept, warning
 
 
 def points_with_depth(depth: DepthMap, points: tuple[KnownPoint, ...]) -> list[KnownPoint]:
@@ -253,6 +256,12 @@ def _require_same_order(network_values: Values, metres: Values) -> None:
         "disparity do: convert it to metres (1 / inverse depth, or focal length times baseline / "
         "disparity)"
     )
+
+
+def _log_errors_of_scale(values: Values, metres: Values) -> Values:
+    """Log errors of the median scale from depth up to scale to metres."""
+    log_scales = np.log(metres / values)
+    return log_scales - np.median(log_scales)
 
 
 def _log_errors_of_line(values: Values, metres: Values, depth: DepthMap) -> Values:

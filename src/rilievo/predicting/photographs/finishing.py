@@ -76,14 +76,9 @@ def finish(
     """
     if references is None:
         references = read_references(options.sizes, photo)
-    warnings = [
-        *unit_notes(references.known, references.camera_height, options.view.fov),
-        *_vanishing_points_notes(options.view),
-        *pixel_notes(photo.camera, photo.shape, references.sparse_points or references.known),
-        *references.notes,
-        *_unused_camera_notes(references, photo),
-    ]
-    for warning in warnings:
+    # ``warn`` is only called in this function, because it counts the calls up to the user's line.
+    input_warnings = _input_warnings(photo, options, references)
+    for warning in input_warnings:
         warn(warning)
 
     prediction = model.finish(inference, photo)
@@ -94,24 +89,36 @@ def finish(
         prediction = _anchor(prediction, options, anchor, warn)
         prediction, metres_remark = _convert_if_referenced(prediction, references)
 
-    late_warnings = [border_note(model, photo), *photo.notes, panorama_note(photo)]
+    remarks = [border_note(model, photo), *photo.notes, panorama_note(photo)]
     notes: list[str | None] = []
     if _has_relative_own_depth(photo) and prediction.calibration is None:
         # Only a note, because phones usually store the depth of portraits without a unit.
         notes.append(metres_remark)
     else:
-        late_warnings.insert(0, metres_remark)
-    for warning in late_warnings:
-        if warning:
-            warnings.append(warning)
-            warn(warning)
+        remarks.insert(0, metres_remark)
+    result_warnings = [remark for remark in remarks if remark]
+    for warning in result_warnings:
+        warn(warning)
 
     notes.append(_mask_note(options.refine))
     if options.refine.tile is not None:
         notes.append(tile_note(options.refine.tile, photo))
     if prediction.calibration is not None and clip is None:
         notes.append(prediction.calibration.describe(prediction.instrument))
-    return prediction.but(notes=(*warnings, *(note for note in notes if note)))
+    all_notes = (*input_warnings, *result_warnings, *(note for note in notes if note))
+    return prediction.but(notes=all_notes)
+
+
+def _input_warnings(photo: Photo, options: PhotoOptions, references: MetricReferences) -> list[str]:
+    """List what is doubtful about a photograph's camera and its known sizes."""
+    known_points = references.sparse_points or references.known
+    return [
+        *unit_notes(references.known, references.camera_height, options.view.fov),
+        *_vanishing_points_notes(options.view),
+        *pixel_notes(photo.camera, photo.shape, known_points),
+        *references.notes,
+        *_unused_camera_notes(references, photo),
+    ]
 
 
 def _anchor(
@@ -242,12 +249,8 @@ def unit_notes(sizes: Iterable[Known], camera_height: float | None, fov: float |
     """Return notes on sizes that are hardly in metres, and an angle that is hardly in degrees."""
     notes: list[str] = []
     for size in sizes:
-        is_point = isinstance(size, KnownPoint)
         metres = max(size.lengths) if isinstance(size, KnownRectangle) else size.metres
-        max_metres = _MAX_POINT_DISTANCE if is_point else _MAX_LENGTH
-        if isinstance(size, KnownCircle):
-            max_metres = _MAX_DIAMETER
-        if metres > max_metres:
+        if metres > _max_plausible_metres(size):
             notes.append(
                 Note(
                     f"known {size.noun} {size} is read as {metres:g} metres {_extent_word(size)}",
@@ -255,13 +258,23 @@ def unit_notes(sizes: Iterable[Known], camera_height: float | None, fov: float |
                 )
             )
     if camera_height is not None and camera_height > _MAX_CAMERA_HEIGHT:
-        unit, per_metre = ("millimetres", 1000) if camera_height >= 1000 else ("centimetres", 100)
-        notes.append(
-            Note(
-                f"is read as {camera_height:g} metres above the floor",
-                option="camera_height",
-                hint=f"if the number is in {unit}, write {camera_height / per_metre:g}",
-            )
-        )
+        notes.append(_camera_height_note(camera_height))
     angle_note = fov_note(fov)
     return notes if angle_note is None else [*notes, angle_note]
+
+
+def _max_plausible_metres(size: Known) -> float:
+    """Return the limit above which a known size is probably in another unit [m]."""
+    if isinstance(size, KnownPoint):
+        return _MAX_POINT_DISTANCE
+    return _MAX_DIAMETER if isinstance(size, KnownCircle) else _MAX_LENGTH
+
+
+def _camera_height_note(camera_height: float) -> Note:
+    """Return a note on a height that is hardly in metres, with the likelier unit."""
+    unit, per_metre = ("millimetres", 1000) if camera_height >= 1000 else ("centimetres", 100)
+    return Note(
+        f"is read as {camera_height:g} metres above the floor",
+        option="camera_height",
+        hint=f"if the number is in {unit}, write {camera_height / per_metre:g}",
+    )

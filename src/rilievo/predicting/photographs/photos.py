@@ -108,13 +108,19 @@ def predict_photos(
 
 
 def _settle_writers(writers: "_Writers", *, is_failing: bool) -> None:
-    """Complete and count the writes under way, even if the user presses Ctrl-C several times."""
+    """Complete and count the writes under way, even if the user presses Ctrl-C several times.
+
+    Writes that have not begun are cancelled if the run is failing, or once the user presses Ctrl-C.
+
+    Raises:
+        KeyboardInterrupt: If the user pressed Ctrl-C, unless the error of a failing run is raised.
+    """
     interruption: KeyboardInterrupt | None = None
     while not writers.is_settled:
         try:
             if is_failing or interruption is not None:
                 writers.queue.cancel()
-            writers.settle()
+            writers.settle()  # continues where an interruption has stopped it
         except KeyboardInterrupt as error:
             handle_if_ctrl_c(error)
             interruption = error

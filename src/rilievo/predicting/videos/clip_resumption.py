@@ -42,6 +42,8 @@ from rilievo.version import VERSION
 FORMAT = "rilievo-answers/2"
 _END = b"rilievo!"
 """Last eight bytes of a file."""
+_LENGTH_BYTES = 8
+"""Bytes in which the length of the JSON is stored before ``_END``."""
 _FULL_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -96,7 +98,7 @@ class ClipInferences:
             return
         text = to_json(self._make_record(key, first_pass)).encode()
         self.file.seek(self.stored.end)
-        self.file.write(text + len(text).to_bytes(8, "little") + _END)
+        self.file.write(text + len(text).to_bytes(_LENGTH_BYTES, "little") + _END)
         self.file.flush()
         self.is_complete = True
 
@@ -227,22 +229,33 @@ def _read_record(path: Path, key: str) -> FirstPassRecord | None:
     try:
         check_regular(path)
         with path.open("rb") as file:
-            file.seek(-16, os.SEEK_END)
-            json_size = int.from_bytes(file.read(8), "little")
-            end_mark = file.read(8)
-            file_size = file.tell()
-            json_start = file_size - 16 - json_size
-            if end_mark != _END or not 0 <= json_start <= file_size or json_size > MAX_TEXT_BYTES:
-                return None
-            file.seek(json_start)
-            record = from_json(FirstPassRecord, file.read(json_size).decode())
+            json_start, text = _read_json_at_end(file)
+        record = from_json(FirstPassRecord, text)
         rows_size = sum(layout.bytes for layout in _row_layouts(record))
         is_valid = _is_valid(record)
     except (InputError, InvalidRecordError, OSError, TypeError, ValueError):
         return None
     if (record.format, record.key) != (FORMAT, key):
         return None
+    # The rows of the inferences take up the file from its beginning to the JSON.
     return record if rows_size == json_start and is_valid else None
+
+
+def _read_json_at_end(file: IO[bytes]) -> tuple[int, str]:
+    """Read the JSON at the end of a file; return its position in the file and its text.
+
+    Raises:
+        OSError, ValueError: If the file does not end as ``ClipInferences.keep`` writes it.
+    """
+    file_size = file.seek(0, os.SEEK_END)
+    json_end = file_size - _LENGTH_BYTES - len(_END)
+    file.seek(json_end)
+    json_size = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+    json_start = json_end - json_size
+    if file.read() != _END or json_start < 0 or json_size > MAX_TEXT_BYTES:
+        raise ValueError("the file is damaged")
+    file.seek(json_start)
+    return json_start, file.read(json_size).decode()
 
 
 def _is_valid(record: FirstPassRecord) -> bool:

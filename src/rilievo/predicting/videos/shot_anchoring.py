@@ -163,8 +163,8 @@ class ShotFitter:
 class _OpenShot:
     """Shot of a stream that has not ended yet, with its newest sampled frames.
 
-    A frame is sampled, and the shot is fitted, when the anchoring of its prediction is first read.
-    This may happen in several threads at once.
+    Fitting takes time, so it is deferred: a frame is only sampled, and the shot only fitted, when
+    someone reads the ``anchoring`` of the frame's prediction. Several threads may do so at once.
     """
 
     def __init__(self, first_frame: int) -> None:
@@ -203,15 +203,16 @@ class _OpenShot:
             return list(self._pairs)
 
     def _is_sampled(self, frame: int) -> bool:
-        """Whether to sample a frame: after as many frames as the shot has, but at most 16.
+        """Whether to sample a frame. The samples are first close together, and then 16 apart.
 
         If every frame is asked for, these are the frames 0, 1, 2, 4, 8, 16, 32, 48, ...
         """
         if not self._pairs:
             return True
         last_frame = self._pairs[-1].frame
-        gap = min(_MAX_STREAM_GAP, max(1, last_frame - self._first_frame))
-        return frame - last_frame >= gap
+        # The distance doubles, because it is the age of the shot at the last sample.
+        min_distance = min(_MAX_STREAM_GAP, max(1, last_frame - self._first_frame))
+        return frame - last_frame >= min_distance
 
 
 class StreamFitter:
