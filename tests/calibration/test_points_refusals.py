@@ -96,6 +96,7 @@ def test_a_place_that_is_none_is_refused(place: float) -> None:
         ("1,2,3q", "the first three must be numbers"),
         ("1,2,", "the first three must be numbers"),
         ("1,2,3,up", "'up' is neither axis nor ray"),
+        ("1,2,3,25", "write decimals with a point"),
         ("1,2,0", "the distance must be between"),
         ("1,2,-3", "the distance must be between"),
         ("1,2,nan", "the distance must be between"),

@@ -172,6 +172,8 @@ def test_boxes_of_a_video_are_one_table(
         ),
         (["--mask", "m.png", "--in-plane", *KNOWN], "--in-plane and --mask cannot be combined"),
         (["--mask", "nothing.png", *KNOWN], "no such file"),
+        (["--box", "nothing.csv", *KNOWN], "no such file"),
+        (["--box", "labels/", *KNOWN], "no such file or folder"),
     ],
 )
 def test_what_is_no_box_is_one_line(

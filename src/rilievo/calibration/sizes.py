@@ -461,7 +461,8 @@ def parse_known(text: str) -> Known:
         raise OptionError(f"{expected}; the first three must be numbers") from None
     [along] = direction or [Along.AXIS]
     if along not in list(Along):
-        raise OptionError(f"{expected}; '{along}' is neither axis nor ray")
+        decimals = "; write decimals with a point, as in 2.35" if along.isdigit() else ""
+        raise OptionError(f"{expected}; '{along}' is neither axis nor ray{decimals}")
     return KnownPoint(u=u, v=v, metres=metres, along=Along(along))
 
 

@@ -214,10 +214,10 @@ def _parse_region(text: str) -> Region:
     """Parse a box that the user wrote.
 
     Raises:
-        MissingFileError: If it is the name of a table, which does not exist.
+        MissingFileError: If it is the name of a table or a folder, which does not exist.
     """
-    if Path(text).suffix.lower() in (".json", ".csv"):
-        raise MissingFileError("no such file", path=printable(text))
+    if Path(text).suffix.lower() in (".json", ".csv", ".txt") or os.sep in text:
+        raise MissingFileError("no such file or folder", path=printable(text))
     return as_region(text)
 
 
