@@ -303,32 +303,47 @@ class _WorkerPool(Generic[Item]):
 
         Each item is tried again in a task of its own. An item that was alone and had killed a
         process before is reported as failed instead.
+
+        Raises:
+            RilievoError: If several processes in a row have died while they opened the work.
         """
         task = worker.task
         assert task is not None, "reports() waits for busy processes only"
         self._workers.remove(worker)
-        worker.process.join()
-        exit_code = worker.process.exitcode
-        worker.connection.close()
-        worker.process.close()
+        exit_code = _release_dead_process(worker)
         if not worker.has_opened:
-            self._deaths_while_loading += 1
-            if self._deaths_while_loading >= MAX_DEATHS_WHILE_LOADING:
-                raise RilievoError(
-                    problem=Text(
-                        "the processes end before they have loaded the model (exit code "
-                        f"{exit_code}); if memory is short, give fewer ",
-                        OptionName("workers"),
-                        "; if your own script calls rilievo, put the call under if __name__ == "
-                        "'__main__'",
-                    )
-                )
+            self._count_death_while_loading(exit_code)
             self._retries.append(task)
-        elif task.death_count and len(task.items) == 1:
+            return
+        is_single_item = len(task.items) == 1
+        if is_single_item and task.death_count:
             yield killed_twice_report(self._work, task.items[0])
-        else:
-            death_count = task.death_count + 1
-            self._retries += [_Task(items=(item,), death_count=death_count) for item in task.items]
+            return
+        death_count = task.death_count + 1
+        self._retries += [_Task(items=(item,), death_count=death_count) for item in task.items]
+
+    def _count_death_while_loading(self, exit_code: int | None) -> None:
+        """Count a process that died while it opened the work; give up if there are too many."""
+        self._deaths_while_loading += 1
+        if self._deaths_while_loading < MAX_DEATHS_WHILE_LOADING:
+            return
+        raise RilievoError(
+            problem=Text(
+                "the processes end before they have loaded the model (exit code "
+                f"{exit_code}); if memory is short, give fewer ",
+                OptionName("workers"),
+                "; if your own script calls rilievo, put the call under if __name__ == '__main__'",
+            )
+        )
+
+
+def _release_dead_process(worker: _Worker[Any]) -> int | None:
+    """Release the process and the pipe of a worker that died; return its exit code."""
+    worker.process.join()
+    exit_code = worker.process.exitcode
+    worker.connection.close()
+    worker.process.close()
+    return exit_code
 
 
 def _start_worker(work: Work[Any]) -> _Worker[Any]:

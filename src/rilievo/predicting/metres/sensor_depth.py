@@ -323,21 +323,24 @@ def _try_on_hidden_pixels(
     network_logs: Float[np.ndarray, "h w"], log_ratios: Float[np.ndarray, "h w"], measured: Mask
 ) -> _ExtrapolationTrial:
     """Hide measured pixels in holes like those to be filled, and compare the extrapolations."""
-    median_errors, flat_errors = [np.zeros(0)], [np.zeros(0)]
+    # One array for each trial hole, and an empty one in case there is none.
+    median_errors_by_hole = [np.zeros(0)]
+    flat_errors_by_hole = [np.zeros(0)]
     for hole in _shifted_holes(measured):
         extrapolated = _extrapolate_ratios(network_logs, log_ratios, measured & ~hole)
         hidden = measured & hole
         true_ratios = log_ratios[hidden]
-        median_errors.append(np.abs(extrapolated.median_of_three[hidden] - true_ratios))
-        flat_errors.append(np.abs(extrapolated.flat[hidden] - true_ratios))
-    errors_of_median, errors_of_flat = np.concatenate(median_errors), np.concatenate(flat_errors)
-    if errors_of_flat.size < _MIN_TRIAL_PIXELS:
+        median_errors_by_hole.append(np.abs(extrapolated.median_of_three[hidden] - true_ratios))
+        flat_errors_by_hole.append(np.abs(extrapolated.flat[hidden] - true_ratios))
+    median_errors = np.concatenate(median_errors_by_hole)
+    flat_errors = np.concatenate(flat_errors_by_hole)
+    if flat_errors.size < _MIN_TRIAL_PIXELS:
         return _ExtrapolationTrial()
 
-    is_flat_better = bool(np.median(errors_of_flat) < np.median(errors_of_median))
-    errors_of_better = errors_of_flat if is_flat_better else errors_of_median
-    # An error of a log ratio is one of log depth.
-    relative_error = float(np.expm1(np.quantile(errors_of_better, COVERAGE)))
+    is_flat_better = bool(np.median(flat_errors) < np.median(median_errors))
+    log_errors = flat_errors if is_flat_better else median_errors
+    # An error of a log ratio is one of log depth, so its exponential is a ratio of depths.
+    relative_error = float(np.expm1(np.quantile(log_errors, COVERAGE)))
     return _ExtrapolationTrial(
         is_flat_better=is_flat_better, error=max(relative_error, _MIN_STATED_ERROR)
     )

@@ -34,6 +34,7 @@ from rilievo.predicting.videos.stored_inferences import StoredInferences
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import Need
 from rilievo.prediction.saving import check_parts, output_parts
+from rilievo.records.depth_map import DepthMap
 from rilievo.records.prediction_record import Anchoring
 from rilievo.records.sample import Photo
 
@@ -133,7 +134,9 @@ class _FrameCollector:
     def __init__(
         self, source: FrameSource, model: Model, stored: StoredInferences, options: ClipOptions
     ) -> None:
-        self._source, self._stored, self._options = source, stored, options
+        self._source = source
+        self._stored = stored
+        self._options = options
         self._needed_parts = output_parts(options.outputs)
         kind = model.card.kind
         self._scale_track = None if kind is None else ScaleTrack(kind)
@@ -158,26 +161,13 @@ class _FrameCollector:
         """
         if self._first_frame is None:
             self._read_first_frame(model, inference, photo)
-        # Finish the frame at the resolution of the network, to store checked and complete maps.
         small_photo = _photo_of_inference_size(visible_part(model, photo), inference)
-        needed_maps = _select_maps(inference, self._needed_parts)
-        prediction = without_trimming(model).finish(needed_maps, small_photo)
-        checked_inference = _inference_from_prediction(prediction)
-        grey = None if checked_inference.depth is None else _grey_pixels(small_photo)
-        self._stored.append(checked_inference, grey)
-
-        # A shot begins where the borders change, or where the picture does.
-        depth = prediction.depth_or_none
-        is_new_shot = not self._shots or margins != self._shots[-1].borders
-        if self._scale_track is not None and depth is not None:
-            sample = sample_frame(depth, small_photo)
-            is_new_shot = self._scale_track.add_frame(sample, is_new_shot=is_new_shot)
-        if is_new_shot:
+        depth = self._store_inference(inference, small_photo, model)
+        if self._begins_shot(depth, small_photo, margins):
             camera = model.finish(inference, photo).camera
             assert camera is not None, "a finished prediction has a camera"
             shot = Shot(first_frame=self.frame_count, borders=margins, camera=camera)
             self._shots.append(shot)
-
         if self._shot_fitter is not None and depth is not None:
             first_frame = self._shots[-1].first_frame
             self._shot_fitter.add_frame(self.frame_count, first_frame, depth, small_photo)
@@ -185,9 +175,36 @@ class _FrameCollector:
         if frame.file:
             self._names.append(frame.file)
 
+    def _store_inference(
+        self, inference: Inference, small_photo: Photo, model: Model
+    ) -> DepthMap | None:
+        """Store the maps of a frame for the second pass, and return its depth if it has any.
+
+        The frame is finished at the resolution of the network, so that the maps are checked and
+        complete.
+        """
+        needed_maps = _select_maps(inference, self._needed_parts)
+        prediction = without_trimming(model).finish(needed_maps, small_photo)
+        checked_inference = _inference_from_prediction(prediction)
+        grey = None if checked_inference.depth is None else _grey_pixels(small_photo)
+        self._stored.append(checked_inference, grey)
+        return prediction.depth_or_none
+
+    def _begins_shot(self, depth: DepthMap | None, small_photo: Photo, margins: Margins) -> bool:
+        """Add a frame to the track of scales, and return whether a shot begins with it.
+
+        A shot begins where the borders change, or where the picture does.
+        """
+        has_new_borders = not self._shots or margins != self._shots[-1].borders
+        if self._scale_track is None or depth is None:
+            return has_new_borders
+        sample = sample_frame(depth, small_photo)
+        return self._scale_track.add_frame(sample, is_new_shot=has_new_borders)
+
     def _read_first_frame(self, model: Model, inference: Inference, photo: Photo) -> None:
         """Find metres in the first frame, and prepare the anchoring of the shots if needed."""
-        options, kind = self._options, model.card.kind
+        options = self._options
+        kind = model.card.kind
         self._first_frame = read_first_frame(options.finish(model, inference, photo), options)
         if self._first_frame.uses_anchor and options.reference and kind is not None:
             is_listed = is_listed_model(model.made_by)

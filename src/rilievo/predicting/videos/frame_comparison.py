@@ -78,6 +78,8 @@ class FrameComparison:
         is_cut: Whether they belong to different shots. Then the other attributes mean nothing.
         is_still: Whether the camera stood still between them.
         log_growth: Log of the ratio of the frame's scale to that of the reference.
+        mean: Trimmed mean of the frame's values, over the pixels that were compared.
+        reference_mean: The same of the reference.
     """
 
     is_cut: bool
@@ -158,7 +160,8 @@ def compare_frames(reference: FrameSample, sample: FrameSample) -> FrameComparis
 
     before = reference.values[is_compared].astype(np.float64)
     after = sample.values[is_compared].astype(np.float64)
-    mean, reference_mean = _trimmed_mean(after), _trimmed_mean(before)
+    mean = _trimmed_mean(after)
+    reference_mean = _trimmed_mean(before)
     if sample.is_log:
         log_growth = _trimmed_mean(after - before)
     else:

@@ -99,18 +99,7 @@ class StoredInferences:
         """Make the row of a frame, in which all maps are quantized to integers."""
         row = np.zeros((), record)
         if inference.depth is not None:
-            valid = (
-                np.ones(inference.depth.shape, bool) if inference.valid is None else inference.valid
-            )
-            depth = _fill_invalid(inference.depth, valid)
-            values = np.log(depth) if self._is_positive else depth
-            low, high = float(values.min()), float(values.max())
-            step = (high - low) / _UINT16_STEPS or 1.0  # any step will do for constant depth
-            codes = np.rint((values - np.float32(low)) / np.float32(step))
-            row["low"] = low
-            row["step"] = step
-            row["valid"] = valid
-            row["depth"] = codes.clip(0, _UINT16_STEPS)
+            self._write_depth_to_row(row, inference.depth, inference.valid)
         if inference.normals is not None:
             # Pixels without a normal are NaN.
             row["normals"] = np.rint(np.nan_to_num(inference.normals) * np.float32(_INT16_STEPS))
@@ -121,6 +110,25 @@ class StoredInferences:
         if inference.sky is not None:
             row["sky"] = np.rint(inference.sky * np.float32(_UINT8_STEPS))
         return row
+
+    def _write_depth_to_row(self, row: np.ndarray, depth: Field, valid: Mask | None) -> None:
+        """Write depth to a row as integers from the least value (0) to the largest (65535).
+
+        Of positive depth, these are the values of its logarithm. ``valid`` is None if all pixels
+        are valid.
+        """
+        if valid is None:
+            valid = np.ones(depth.shape, bool)
+        depth = _fill_invalid(depth, valid)
+        values = np.log(depth) if self._is_positive else depth
+        low = float(values.min())
+        high = float(values.max())
+        step = (high - low) / _UINT16_STEPS or 1.0  # any step will do for constant depth
+        codes = np.rint((values - np.float32(low)) / np.float32(step))
+        row["low"] = low
+        row["step"] = step
+        row["valid"] = valid
+        row["depth"] = codes.clip(0, _UINT16_STEPS)
 
     def __iter__(self) -> Iterator[tuple[Inference, _Grey | None]]:
         for row in self._stored_rows():
