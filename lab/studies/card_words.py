@@ -135,7 +135,8 @@ _PANEL = """\
 - *boundary F1*: how well the edges in depth match the true ones (higher is better)
 - *AUSE, of random's*: how badly the confidence ranks the pixels by their error (lower is
   better), and the same divided by that of a random order
-- *ranges hold*: the share of true lengths that lie inside the error range that this version gives
+- *ranges hold*: the share of true depths that lie inside the error range that this version gives,
+  if the depth of one point is known. Here, the lines of a room do not correct the depth
 - *relearned, width*: the same share if the ranges are learned only from the other three cameras,
   and the mean width of these ranges, divided by the width of one range that is used for all
   measurements"""
