@@ -13,12 +13,14 @@ from itertools import combinations
 
 import numpy as np
 
-from rilievo.arrays.shapes import Float, Float64, Matrix
+from rilievo.arrays.shapes import Float, Int, Matrix, Values, Vector
 from rilievo.geometry.segments import Segments, find_segments
 from rilievo.geometry.transforms import rotation_from_axis_angle
 from rilievo.geometry.vanishing import (
+    CONVERGED_STEP,
     MAX_SINE,
     candidate_points,
+    linearise,
     rotation_from_points,
     sines_to_points,
 )
@@ -37,14 +39,10 @@ corrected, and no set of frames becomes better.
 _MIN_SECOND_FRACTION = 0.15
 """Least fraction along the second axis of a clear frame. The lines of one axis leave the others
 open."""
-_ROUNDS = 10  # a few are enough
-_CONVERGED = 1e-5  # [rad]
+_MAX_REFINED_SINE = 1.5 * MAX_SINE
+"""Sine of the largest angle between a segment and an axis that is turned towards it."""
+_MAX_ROUNDS = 10  # a few are enough
 _MAX_STEP = 0.1  # [rad]
-_DAMPING = 1e-3
-_CAUCHY_SCALE = 0.4 * MAX_SINE
-"""Sine at which a segment has half its weight."""
-_DIFFERENCE = 1e-5
-"""Angle of numerical derivatives [rad]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +82,10 @@ def find_manhattan_frame(grey: Float[np.ndarray, "h w"], K: Matrix) -> Manhattan
     if len(segments) < _MIN_SEGMENTS:
         return None
     segments = _normalise(segments, K)
-    rotation = _best_rotation(segments)
-    return None if rotation is None else _measure_frame(segments, _refine(segments, rotation))
+    rotation = _propose_axes(segments)
+    if rotation is None:
+        return None
+    return _measure_frame(segments, _refine_axes(segments, rotation))
 
 
 def _normalise(segments: Segments, K: Matrix) -> Segments:
@@ -100,65 +100,52 @@ def _normalise(segments: Segments, K: Matrix) -> Segments:
     )
 
 
-def _best_rotation(segments: Segments) -> Matrix | None:
+def _propose_axes(segments: Segments) -> Matrix | None:
     """Axes through two candidate points that explain the greatest length; None without any."""
     directions = [point / np.linalg.norm(point) for point in candidate_points(segments)]
-    best, greatest_length = None, 0.0
+    best_rotation, greatest_length = None, 0.0
     for first, second in combinations(directions, 2):
         if abs(first @ second) > _MAX_COSINE:
             continue
         rotation = rotation_from_points(first, second, 1.0)
         explained_length = sum(_measure_frame(segments, rotation).explained_fractions)
         if explained_length > greatest_length:
-            best, greatest_length = rotation, explained_length
-    return best
+            best_rotation, greatest_length = rotation, explained_length
+    return best_rotation
 
 
 def _measure_frame(segments: Segments, rotation: Matrix) -> ManhattanFrame:
     """Frame of these axes, with the fractions that they explain."""
     sines = np.abs(sines_to_points(segments, rotation.T))
-    is_explained, nearest = sines.min(axis=0) < MAX_SINE, sines.argmin(axis=0)
-    lengths = np.bincount(nearest, is_explained * segments.length, minlength=3)
-    first, second, third = (lengths / segments.length.sum()).tolist()
+    is_explained = sines.min(axis=0) < MAX_SINE
+    nearest_axis = sines.argmin(axis=0)
+    explained_lengths = np.bincount(nearest_axis, is_explained * segments.length, minlength=3)
+    first, second, third = (explained_lengths / segments.length.sum()).tolist()
     return ManhattanFrame(rotation=rotation, explained_fractions=(first, second, third))
 
 
-def _refine(segments: Segments, rotation: Matrix) -> Matrix:
-    """Turn the axes to the segments that run along them, by least squares."""
-    for _ in range(_ROUNDS):
-        sines = sines_to_points(segments, rotation.T)
-        nearest = np.abs(sines).argmin(axis=0)
-        is_near = np.abs(sines).min(axis=0) < 1.5 * MAX_SINE
-        near, nearest = segments.select(is_near), nearest[is_near]
-        if len(near) < _MIN_SEGMENTS / 2:
+def _refine_axes(segments: Segments, rotation: Matrix) -> Matrix:
+    """Turn axes towards the segments that run along them, round by round, by least squares."""
+    for _ in range(_MAX_ROUNDS):
+        sines = np.abs(sines_to_points(segments, rotation.T))
+        is_near_axis = sines.min(axis=0) < _MAX_REFINED_SINE
+        if is_near_axis.sum() < _MIN_SEGMENTS / 2:
             break
-        step = _refining_step(near, nearest, rotation)
-        rotation = rotation_from_axis_angle(step) @ rotation
-        if np.abs(step).max() < _CONVERGED:
+        nearest_axis = sines.argmin(axis=0)[is_near_axis]
+        turn = _turn_towards(segments.select(is_near_axis), nearest_axis, rotation)
+        rotation = rotation_from_axis_angle(turn) @ rotation
+        if np.abs(turn).max() < CONVERGED_STEP:
             break
     return rotation
 
 
-def _refining_step(
-    segments: Segments, nearest: np.ndarray, rotation: Matrix
-) -> Float64[np.ndarray, "3"]:
-    """Small turn [rad] of the axes towards the segments, each of which is along its nearest axis.
+def _turn_towards(
+    segments: Segments, nearest_axis: Int[np.ndarray, "n"], rotation: Matrix
+) -> Vector:
+    """Turn of the axes about x, y and z [rad], after which segments run better along theirs."""
 
-    It is a damped Gauss-Newton step. Long segments weigh more, because their direction is exact;
-    outliers weigh less.
-    """
+    def sines_after(turn: Vector) -> Values:
+        axes = (rotation_from_axis_angle(turn) @ rotation).T
+        return sines_to_points(segments, axes)[nearest_axis, np.arange(len(segments))]
 
-    def sines_after(turn: Float64[np.ndarray, "3"]) -> Float64[np.ndarray, "n"]:
-        points = (rotation_from_axis_angle(turn) @ rotation).T
-        return sines_to_points(segments, points)[nearest, np.arange(len(segments))]
-
-    sines = sines_after(np.zeros(3))
-    derivatives = np.stack(
-        [(sines_after(_DIFFERENCE * axis) - sines) / _DIFFERENCE for axis in np.eye(3)], axis=1
-    )
-    weights = segments.length / (1 + np.square(sines / _CAUCHY_SCALE))
-    weighted = derivatives * weights[:, None]
-    normal_matrix = weighted.T @ derivatives
-    normal_matrix += _DAMPING * np.diag(np.diag(normal_matrix)) + 1e-12 * np.eye(3)
-    step = np.linalg.solve(normal_matrix, -weighted.T @ sines)
-    return np.clip(step, -_MAX_STEP, _MAX_STEP)
+    return linearise(segments, sines_after, parameter_count=3).best_step(_MAX_STEP)

@@ -7,12 +7,13 @@ segments (Gauss-Newton with Cauchy weights), which also gives the uncertainty.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 
-from rilievo.arrays.shapes import Bool, Float, Float64, Int, Matrix, Values, Vector
+from rilievo.arrays.shapes import Float, Float64, Int, Matrix, Values, Vector
 from rilievo.geometry.segments import Segments, find_segments
 from rilievo.geometry.transforms import rotation_from_axis_angle
 
@@ -36,14 +37,89 @@ _CANDIDATES = 8
 """Most proposed points that are kept."""
 _MIN_DIRECTION_Z = 1e-6
 """Least z of a point that is not at infinity in the picture."""
-_CONVERGED = 1e-5
-_DAMPING = 1e-3
+_MAX_ROUNDS = 30  # a few are enough
 _MAX_STEP = 0.2
 """Largest change in a round, of the log focal length and of angles [rad]."""
+CONVERGED_STEP = 1e-5
+"""Largest change of a round after which a fit has converged."""
 _CAUCHY_SCALE = 0.4 * MAX_SINE
 """Sine at which a segment has half its weight."""
-_DIFFERENCE = 1e-5
-"""Step of numerical derivatives."""
+_DERIVATIVE_STEP = 1e-5
+"""Change of a parameter over which its numerical derivative is taken."""
+_DAMPING = 1e-3
+"""Levenberg-Marquardt damping, over the diagonal of the normal matrix."""
+_MIN_DIAGONAL = 1e-12
+"""Added to this diagonal, so that a parameter without effect does not make it singular."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Axes:
+    """Three directions at right angles, and the focal length that gives their vanishing points.
+
+    Attributes:
+        focal: Focal length, in the unit of the segments.
+        rotation: Unit directions in the camera's frame, as columns in any order.
+    """
+
+    focal: float
+    rotation: Matrix
+
+    @property
+    def vanishing_points(self) -> Matrix:
+        """Homogeneous vanishing points, a row each."""
+        return self.rotation.T * (self.focal, self.focal, 1.0)
+
+    def changed_by(self, step: Float64[np.ndarray, "4"]) -> "_Axes":
+        """Axes after a change of the log focal length and a turn about x, y and z [rad]."""
+        log_focal_change, turn = float(step[0]), step[1:]
+        return _Axes(
+            focal=self.focal * math.exp(log_focal_change),
+            rotation=rotation_from_axis_angle(turn) @ self.rotation,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinearisedFit:
+    """Least-squares fit of axes to segments, linear in a small change of k parameters.
+
+    The residual of a segment is the sine of its angle to the ray towards its vanishing point.
+
+    Attributes:
+        sines: Residuals before the change.
+        derivatives: Their derivatives by the parameters.
+        weights: Weights of their squares.
+    """
+
+    sines: Values
+    derivatives: Float64[np.ndarray, "n k"]
+    weights: Values
+
+    @property
+    def normal_matrix(self) -> Float64[np.ndarray, "k k"]:
+        """Matrix of the normal equations, without damping."""
+        return (self.derivatives * self.weights[:, None]).T @ self.derivatives
+
+    def best_step(self, max_step: float) -> Float64[np.ndarray, "k"]:
+        """Change of the parameters by a damped Gauss-Newton step, at most ``max_step`` each."""
+        normal_matrix = self.normal_matrix
+        damping = _DAMPING * np.diag(np.diag(normal_matrix))
+        damping += _MIN_DIAGONAL * np.eye(len(normal_matrix))
+        gradient = (self.derivatives * self.weights[:, None]).T @ self.sines
+        step = np.linalg.solve(normal_matrix + damping, -gradient)
+        return np.clip(step, -max_step, max_step)
+
+    def deviation(self, parameter: int) -> float | None:
+        """Standard deviation of a parameter; None if the segments do not determine it."""
+        sine_count, parameter_count = self.derivatives.shape
+        mean_square = float(self.weights @ np.square(self.sines)) / float(self.weights.sum())
+        degrees_of_freedom = max(sine_count - parameter_count, 1)
+        variance_of_sines = mean_square * sine_count / degrees_of_freedom
+        try:
+            # The weights are divided by their mean, so that they do not change the variance.
+            covariance = np.linalg.inv(self.normal_matrix / float(self.weights.mean()))
+            return math.sqrt(variance_of_sines * float(covariance[parameter, parameter]))
+        except (np.linalg.LinAlgError, ValueError):
+            return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,10 +175,10 @@ def find_vanishing(grey: Float[np.ndarray, "h w"]) -> Vanishing | None:
     half_side = max(height, width) / 2 / half_diagonal
     min_focal = half_side / math.tan(math.radians(_MAX_FOV) / 2)
     max_focal = half_side / math.tan(math.radians(_MIN_FOV) / 2)
-    estimate = _best_focal_and_rotation(normalised, min_focal, max_focal)
-    if estimate is None:
+    axes = _propose_axes(normalised, min_focal, max_focal)
+    if axes is None:
         return None
-    refined = _refine(normalised, *estimate)
+    refined = _refine_axes(normalised, axes)
     if refined is None or not min_focal < refined.focal < max_focal:
         return None
     return replace(refined, focal=refined.focal * half_diagonal)
@@ -122,32 +198,35 @@ def sines_to_points(
     return cross_product / np.maximum(np.hypot(to_x, to_y), 1e-12)
 
 
-def _best_focal_and_rotation(
-    segments: Segments, min_focal: float, max_focal: float
-) -> tuple[float, Matrix] | None:
-    """Focal length and axes by the two vanishing points that explain the greatest length.
+def _propose_axes(segments: Segments, min_focal: float, max_focal: float) -> _Axes | None:
+    """Axes through the two candidate points that explain the greatest length of segments.
 
-    Vanishing points of orthogonal directions at (u1, v1) and (u2, v2) from the centre determine the
-    focal length f, because u1 u2 + v1 v2 + f² = 0.
-
-    Returns:
-        The focal length and the rotation of the axes; None if no pair gives one in the range.
+    Returns None if no pair of candidates has a focal length in the range.
     """
-    best, greatest_length = None, 0.0
+    best_axes, greatest_length = None, 0.0
     for first, second in combinations(candidate_points(segments), 2):
-        if min(abs(first[2]), abs(second[2])) < _MIN_DIRECTION_Z:
-            continue
-        squared_focal = -float(first[:2] @ second[:2]) / float(first[2] * second[2])
-        if not min_focal**2 < squared_focal < max_focal**2:
+        squared_focal = _squared_focal(first, second)
+        if squared_focal is None or not min_focal**2 < squared_focal < max_focal**2:
             continue
         focal = math.sqrt(squared_focal)
-        rotation = rotation_from_points(first, second, focal)
-        sines = np.abs(sines_to_points(segments, _vanishing_points(focal, rotation)))
+        axes = _Axes(focal=focal, rotation=rotation_from_points(first, second, focal))
+        sines = np.abs(sines_to_points(segments, axes.vanishing_points))
         is_explained = (sines < MAX_SINE).any(axis=0)
         explained_length = float(segments.length[is_explained].sum())
         if explained_length > greatest_length:
-            best, greatest_length = (focal, rotation), explained_length
-    return best
+            best_axes, greatest_length = axes, explained_length
+    return best_axes
+
+
+def _squared_focal(first: Vector, second: Vector) -> float | None:
+    """Squared focal length by the homogeneous vanishing points of two orthogonal directions.
+
+    Points at (u1, v1) and (u2, v2) from the centre give the focal length f, because
+    u1 u2 + v1 v2 + f² = 0. A point at infinity gives none.
+    """
+    if min(abs(first[2]), abs(second[2])) < _MIN_DIRECTION_Z:
+        return None
+    return -float(first[:2] @ second[:2]) / float(first[2] * second[2])
 
 
 def candidate_points(segments: Segments) -> list[Vector]:
@@ -194,80 +273,72 @@ def rotation_from_points(first: Vector, second: Vector, focal: float) -> Matrix:
     return U @ Vt
 
 
-def _vanishing_points(focal: float, rotation: Matrix) -> Matrix:
-    """Homogeneous vanishing points of directions, a row each."""
-    return rotation.T * (focal, focal, 1.0)
+def _refine_axes(segments: Segments, axes: _Axes) -> Vanishing | None:
+    """Fit axes to all segments that they explain, round by round; None if there are too few.
 
-
-def _refine(segments: Segments, focal: float, rotation: Matrix) -> Vanishing | None:
-    """Least-squares fit to all explained segments; None if there are too few.
-
-    It is a damped Gauss-Newton method with Cauchy weights.
+    The parameters of the fit are the log focal length, and a turn of the axes about x, y and z.
     """
-    for _ in range(30):  # A few rounds are enough.
-        is_explained, nearest = _nearest_points(segments, focal, rotation)
+    round_count = 0
+    while True:
+        sines = np.abs(sines_to_points(segments, axes.vanishing_points))
+        is_explained = sines.min(axis=0) < MAX_SINE
         if is_explained.sum() < 2 * _MIN_SEGMENTS:
             return None
-        explained, nearest = segments.select(is_explained), nearest[is_explained]
-        derivatives, sines = _linearise(explained, nearest, focal, rotation)
-        # Long segments weigh more, because their direction is exact; outliers weigh less.
-        weights = explained.length / (1 + np.square(sines / _CAUCHY_SCALE))
-        weighted = derivatives * weights[:, None]
-        normal_matrix = weighted.T @ derivatives
-        damping = _DAMPING * np.diag(np.diag(normal_matrix))
-        damped_matrix = normal_matrix + damping + 1e-12 * np.eye(4)
-        step = np.linalg.solve(damped_matrix, -weighted.T @ sines)
-        step = np.clip(step, -_MAX_STEP, _MAX_STEP)
-        focal, rotation = _apply_step(focal, rotation, step)
-        if np.abs(step).max() < _CONVERGED:
+        nearest_axis = sines.argmin(axis=0)[is_explained]
+        fit = _linearise(segments.select(is_explained), nearest_axis, axes)
+        step = fit.best_step(_MAX_STEP)
+        axes = axes.changed_by(step)
+        round_count += 1
+        if np.abs(step).max() < CONVERGED_STEP or round_count == _MAX_ROUNDS:
             break
 
-    # The variance of the first parameter, the log focal length, with weights of a mean of 1.
-    degrees_of_freedom = max(len(sines) - 4, 1)
-    mean_square = float(weights @ np.square(sines)) / float(weights.sum())
-    variance = mean_square * len(sines) / degrees_of_freedom
-    try:
-        covariance = np.linalg.inv(normal_matrix / float(weights.mean()))
-        log_deviation = math.sqrt(variance * float(covariance[0, 0]))
-    except (np.linalg.LinAlgError, ValueError):
+    log_deviation = fit.deviation(parameter=0)
+    if log_deviation is None:
         return None
-    counts = tuple(int((nearest == index).sum()) for index in range(3))
+    first_count, second_count, third_count = np.bincount(nearest_axis, minlength=3).tolist()
     return Vanishing(
-        focal=focal,
+        focal=axes.focal,
         log_deviation=log_deviation,
-        rotation=rotation,
-        counts=(counts[0], counts[1], counts[2]),
+        rotation=axes.rotation,
+        counts=(first_count, second_count, third_count),
         explained_fraction=float(segments.length[is_explained].sum() / segments.length.sum()),
     )
 
 
-def _nearest_points(
-    segments: Segments, focal: float, rotation: Matrix
-) -> tuple[Bool[np.ndarray, "n"], Int[np.ndarray, "n"]]:
-    """Whether a vanishing point explains each segment, and the index of its nearest one."""
-    sines = np.abs(sines_to_points(segments, _vanishing_points(focal, rotation)))
-    return sines.min(axis=0) < MAX_SINE, sines.argmin(axis=0)
-
-
 def _linearise(
-    segments: Segments,
-    nearest: Int[np.ndarray, "n"],
-    focal: float,
-    rotation: Matrix,
-) -> tuple[Float64[np.ndarray, "n 4"], Values]:
-    """Derivatives of the sines by the log focal length and three angles, and the sines."""
+    segments: Segments, nearest_axis: Int[np.ndarray, "n"], axes: _Axes
+) -> LinearisedFit:
+    """Linearise the sines of segments, each to the vanishing point of its nearest axis."""
 
     def sines_after(step: Float64[np.ndarray, "4"]) -> Values:
-        points = _vanishing_points(*_apply_step(focal, rotation, step))
-        return sines_to_points(segments, points)[nearest, np.arange(len(nearest))]
+        points = axes.changed_by(step).vanishing_points
+        return sines_to_points(segments, points)[nearest_axis, np.arange(len(segments))]
 
-    sines = sines_after(np.zeros(4))
-    derivatives = [(sines_after(_DIFFERENCE * unit) - sines) / _DIFFERENCE for unit in np.eye(4)]
-    return np.stack(derivatives, axis=1), sines
+    return linearise(segments, sines_after, parameter_count=4)
 
 
-def _apply_step(
-    focal: float, rotation: Matrix, step: Float64[np.ndarray, "4"]
-) -> tuple[float, Matrix]:
-    """Change the log focal length and turn the directions by a step."""
-    return focal * math.exp(float(step[0])), rotation_from_axis_angle(step[1:]) @ rotation
+def linearise(
+    segments: Segments,
+    sines_after: Callable[[Float64[np.ndarray, "k"]], Values],
+    parameter_count: int,
+) -> LinearisedFit:
+    """Linearise the sines of segments by small changes of some parameters.
+
+    Long segments weigh more, because their direction is exact, and outliers weigh less (Cauchy).
+
+    Args:
+        segments: Segments, each of which belongs to a vanishing point.
+        sines_after: Function from a change of the parameters to the sines after it.
+        parameter_count: Number of parameters.
+    """
+    sines = sines_after(np.zeros(parameter_count))
+    unit_changes = np.eye(parameter_count)
+    derivatives = [
+        (sines_after(_DERIVATIVE_STEP * change) - sines) / _DERIVATIVE_STEP
+        for change in unit_changes
+    ]
+    return LinearisedFit(
+        sines=sines,
+        derivatives=np.stack(derivatives, axis=1),
+        weights=segments.length / (1 + np.square(sines / _CAUCHY_SCALE)),
+    )
