@@ -66,12 +66,18 @@ def test_what_removes_all_ground_truth_is_named(
     assert words in refusal
 
 
-def test_depth_that_a_limit_removes_in_part_is_said_in_the_results(tmp_path: Path) -> None:
-    root = write_folder(tmp_path / "mine", "depth: {max_depth: 4}")
+@pytest.mark.parametrize(("max_depth", "is_warned"), [(2, True), (4, False)])
+def test_depth_that_a_limit_removes_in_part_is_said_in_the_results(
+    max_depth: float, is_warned: bool, tmp_path: Path
+) -> None:
+    root = write_folder(tmp_path / "mine", f"depth: {{max_depth: {max_depth}}}")
     assert evaluate(root, "--kind", "metric") == 0
-    warnings = json.loads((root / "out/evaluation.json").read_text())["warnings"]
-    removed = int(np.count_nonzero(np.load(root / "depth/a.npy") > 4))
-    assert any(f"leaves out {removed} of the 3,072 pixels with depth" in each for each in warnings)
+    found = json.loads((root / "out/evaluation.json").read_text())
+    removed = int(np.count_nonzero(np.load(root / "depth/a.npy") > max_depth))
+    words = f"leaves out {removed:,} of the 3,072 pixels with depth"
+    assert any(words in warning for warning in found["warnings"]) == is_warned
+    [limits] = [prop for prop in found["data"]["numbers"] if prop["name"] == "limits"]
+    assert limits["value"] == f"depth up to {max_depth} m, the rest is left out"
 
 
 def test_every_setting_of_a_benchmark_counts_what_it_leaves_out() -> None:
@@ -181,11 +187,11 @@ def test_limits_of_predictions_are_depth_for_every_kind(
 def test_several_benchmarks_warn_once_of_the_same_files(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root = write_folder(tmp_path / "mine", "depth: {max_depth: 4}")
+    root = write_folder(tmp_path / "mine", "depth: {max_depth: 2}")
     words = ["evaluate", "--protocols", "depth,moge-scale,moge-metric", "--dataset", "folder"]
     words += ["--root", str(root), "--predictions", str(root / "theirs"), "--kind", "metric"]
     assert main([*words, "-o", str(tmp_path / "out")]) == 0
-    assert capsys.readouterr().err.count("max_depth (4 m) in rilievo.yaml") == 1
+    assert capsys.readouterr().err.count("max_depth (2 m) in rilievo.yaml") == 1
     for benchmark in ("depth", "moge-scale", "moge-metric"):
         found = json.loads((tmp_path / "out" / benchmark / "evaluation.json").read_text())
-        assert any("max_depth (4 m) in rilievo.yaml" in each for each in found["warnings"])
+        assert any("max_depth (2 m) in rilievo.yaml" in each for each in found["warnings"])

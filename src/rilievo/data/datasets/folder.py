@@ -2,6 +2,7 @@
 
 import functools
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from rilievo.data.datasets.folder_camera import (
     camera_of_photograph,
     read_image_camera,
 )
-from rilievo.data.datasets.folder_depth import FolderDepth, left_out_note, read_folder_depth
+from rilievo.data.datasets.folder_depth import FolderDepth, LeftOut, read_folder_depth
 from rilievo.data.datasets.folder_files import ImageFiles, find_image_files
 from rilievo.data.datasets.folder_interpretation import interpret_folder_depth
 from rilievo.data.datasets.folder_layout import (
@@ -64,6 +65,10 @@ The root may also be a YAML file elsewhere, whose key 'folder' says where the fi
         "rilievo trusts the scale, kind and axes in the YAML: check them in the contact sheet.",
     ),
 )
+
+_MIN_WARNED_FRACTION = 0.5
+"""Fraction of the pixels with depth of an image from which on a limit or a mask causes a warning. A
+limit often leaves out the sky or another background on purpose."""
 
 
 class Folder(PhotoFiles[ImageFiles]):
@@ -226,36 +231,41 @@ class Folder(PhotoFiles[ImageFiles]):
     def reading(self, id: str) -> DepthInterpretation | None:
         """Describe how the numbers of the depth file were interpreted.
 
-        The warnings also say how depth and normals were placed in the photograph, and how much of
-        them is left out.
+        The warnings also say how depth and normals were placed in the photograph, and whether
+        limits or masks leave out much of them.
         """
         files, layout = self._entry(id), self._layout
-        left_out = self.left_out_notes(id)
+        left_out = [text for text in self._left_out(id) if text.fraction >= _MIN_WARNED_FRACTION]
         normals_notes: tuple[str, ...] = ()
         if files.normals is not None and layout.normals is not None:
             _, valid = _read_normals(files.normals, layout.normals)
             normals_notes = self._place_normals(files, layout.normals, valid).notes
         if files.depth is None or layout.depth is None:
-            return DepthInterpretation(warnings=(*normals_notes, *left_out))
+            return DepthInterpretation(warnings=(*normals_notes, *map(str, left_out)))
 
         placed = self._read_placed_depth(files, files.depth, layout.depth)
         interpretation = interpret_folder_depth(placed.depth, self.truth(id))
-        warnings = (*interpretation.warnings, *placed.placement.notes, *normals_notes, *left_out)
+        warnings = (*interpretation.warnings, *placed.placement.notes, *normals_notes)
+        warnings += tuple(map(str, left_out))
         return replace(interpretation, warnings=warnings)
 
     def left_out_notes(self, id: str) -> tuple[str, ...]:
         """Sentences on depth and normals that the YAML or a mask leaves out."""
+        return tuple(map(str, self._left_out(id)))
+
+    def _left_out(self, id: str) -> list[LeftOut]:
+        """Pixels with depth and normals that the YAML or a mask leaves out."""
         files, layout = self._entry(id), self._layout
-        notes: list[str] = []
+        left_out: list[LeftOut] = []
         if files.depth is not None and layout.depth is not None:
             placed = self._read_placed_depth(files, files.depth, layout.depth)
             camera = self._find_camera(id, placed, self._photo_size(files.image))
-            notes += placed.depth.left_out_notes(_camera_of_depth(camera, placed))
+            left_out += placed.depth.left_out(_camera_of_depth(camera, placed))
         if files.valid is not None:
             masked, unmasked = self.truth(id), self._read_truth(id, files, mask=None)
-            notes += _masked_notes(unmasked.depth_valid, masked.depth_valid, "depth")
-            notes += _masked_notes(unmasked.normals_valid, masked.normals_valid, "normals")
-        return tuple(notes)
+            left_out += _masked_out(unmasked.depth_valid, masked.depth_valid, "depth")
+            left_out += _masked_out(unmasked.normals_valid, masked.normals_valid, "normals")
+        return left_out
 
     def _read_placed_depth(
         self, files: ImageFiles, path: Path, layout: DepthLayout
@@ -330,13 +340,14 @@ def _camera_of_depth(camera: Camera | None, placed: _PlacedDepth) -> Camera | No
     return camera_of_map(camera, placed.depth.size, placed.placement)
 
 
-def _masked_notes(unmasked: Mask | None, masked: Mask | None, quantity: str) -> tuple[str, ...]:
-    """Sentence on the valid pixels that a mask leaves out; empty if there are none."""
+def _masked_out(unmasked: Mask | None, masked: Mask | None, quantity: str) -> Iterator[LeftOut]:
+    """Yield what a mask leaves out of the valid pixels, if it leaves out any."""
     if unmasked is None or masked is None:
-        return ()
+        return
     total = int(np.count_nonzero(unmasked))
     count = total - int(np.count_nonzero(masked))
-    return (left_out_note("its mask", count, total, quantity),) if count > 0 else ()
+    if count > 0:
+        yield LeftOut(rule="its mask", count=count, total=total, quantity=quantity)
 
 
 def _first_folders(image_id: str, count: int) -> str:

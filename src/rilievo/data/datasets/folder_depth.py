@@ -1,5 +1,6 @@
 """Depth files of a user's folder: what their numbers mean, and their depth in metres."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,32 +124,31 @@ class FolderDepth:
             )
         return MaskedValues(np.where(valid, metres, 0).astype(np.float32), valid)
 
-    def left_out_notes(self, camera: Camera | None) -> tuple[str, ...]:
-        """Sentences on depth that the YAML leaves out: nearer or farther pixels, or all of them.
+    def left_out(self, camera: Camera | None) -> Iterator["LeftOut"]:
+        """Yield what the YAML leaves out of the depth: nearer or farther pixels, or all of them.
 
-        ``camera`` is as for ``to_metres``. Numbers that the YAML calls invalid or sky are only
-        mentioned if no other number remains, because most files have some.
+        ``camera`` is as for ``to_metres``. Numbers that the YAML calls invalid or sky only count if
+        no other number remains, because most files have some.
         """
         converted = self._metres_without_limits(camera)
         known_metres = converted.values[converted.valid]
         if not known_metres.size:
-            return self._all_marked_notes()
-        notes = []
+            yield from self._marked_everywhere()
+            return
         limits = {
             "min_depth": (self.layout.min_depth, known_metres < self.layout.min_depth),
             "max_depth": (self.layout.max_depth, known_metres > self._max_depth),
         }
+        nearest, farthest = known_metres.min(initial=np.inf), known_metres.max(initial=0)
         for key, (limit, is_beyond) in limits.items():
             count = int(np.count_nonzero(is_beyond))
             if count:
-                note = left_out_note(
-                    f"{key} ({limit:g} m) in {FILE_NAME}", count, known_metres.size
+                yield LeftOut(
+                    rule=f"{key} ({limit:g} m) in {FILE_NAME}",
+                    count=count,
+                    total=known_metres.size,
+                    known_range=f"{nearest:.3g} to {farthest:.3g} m",
                 )
-                if count == known_metres.size:
-                    nearest, farthest = known_metres.min(), known_metres.max()
-                    note += f", which have a depth of {nearest:.3g} to {farthest:.3g} m"
-                notes.append(note)
-        return tuple(notes)
 
     @property
     def _max_depth(self) -> float:
@@ -156,18 +156,18 @@ class FolderDepth:
         largest = float(np.finfo(np.float32).max)
         return largest if self.layout.max_depth is None else self.layout.max_depth
 
-    def _all_marked_notes(self) -> tuple[str, ...]:
-        """Sentence if 'invalid' and 'sky' of the YAML leave no number that the file has."""
+    def _marked_everywhere(self) -> Iterator["LeftOut"]:
+        """Yield 'invalid' and 'sky' of the YAML if they leave no number that the file has."""
         marks = {"invalid": self.layout.invalid or (), "sky": self.layout.sky}
         stored, file_mask = self.numbers.raw_values, self.numbers.valid
         has_number = np.isfinite(stored) & (stored != 0)
         stored = stored[has_number if file_mask is None else has_number & file_mask]
         is_marked = equals_any(stored, (*marks["invalid"], *marks["sky"]))
         if self.metadata.is_decodable or not stored.size or not is_marked.all():
-            return ()
+            return
         marking_keys = [key for key, numbers in marks.items() if equals_any(stored, numbers).any()]
         rule = f"{' and '.join(marking_keys)} in {FILE_NAME}"
-        return (left_out_note(rule, stored.size, stored.size),)
+        yield LeftOut(rule=rule, count=stored.size, total=stored.size)
 
     def _metres_without_limits(self, camera: Camera | None) -> "_MaskedNumbers":
         """Convert the numbers to depth [m], also beyond ``min_depth`` and ``max_depth``.
@@ -224,10 +224,36 @@ class _MaskedNumbers:
     valid: Mask
 
 
-def left_out_note(rule: str, count: int, total: int, quantity: str = "depth") -> str:
-    """Sentence on how many of the pixels with depth or normals a rule leaves out."""
-    pixels = f"all {total:,}" if count == total else f"{count:,} of the {total:,}"
-    return f"{rule} leaves out {pixels} pixels with {quantity}"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """Pixels with depth or normals that a limit or a mask of the user's leaves out of an image.
+
+    Attributes:
+        rule: The limit or the mask, in words.
+        count: Number of pixels that it leaves out, of ``total`` that have depth or normals.
+        known_range: Range of the depth of these pixels in words; None if it is not known.
+    """
+
+    rule: str
+    count: int
+    total: int
+    quantity: str = "depth"
+    known_range: str | None = None
+
+    @property
+    def fraction(self) -> float:
+        """Fraction of the pixels that it leaves out."""
+        return self.count / self.total
+
+    def __str__(self) -> str:
+        """The sentence for warnings; it names the range of depth if nothing is left."""
+        if self.count < self.total:
+            pixels = f"{self.count:,} of the {self.total:,} pixels"
+            return f"{self.rule} leaves out {pixels} with {self.quantity}"
+        text = f"{self.rule} leaves out all {self.total:,} pixels with {self.quantity}"
+        if self.known_range is not None:
+            text += f", which have a depth of {self.known_range}"
+        return text
 
 
 def read_folder_depth(path: Path, layout: DepthLayout) -> FolderDepth:

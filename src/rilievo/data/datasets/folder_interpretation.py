@@ -60,7 +60,7 @@ def _surface_warning(depth: FolderDepth, truth: Truth) -> str | None:
 
 
 def _properties(depth: FolderDepth, truth: Truth) -> Iterator[DepthProperty]:
-    """Yield unit, kind, invalid numbers, size and camera, each with who stated it."""
+    """Yield unit, kind, invalid numbers, limits, size and camera, each with who stated it."""
     yield unit_property(
         depth.numbers.raw_values,
         depth.metadata,
@@ -71,6 +71,7 @@ def _properties(depth: FolderDepth, truth: Truth) -> Iterator[DepthProperty]:
     )
     yield _kind_property(depth)
     yield _invalid_property(depth)
+    yield from _limits_property(depth)
     yield _size_property(depth)
     yield _camera_property(depth, truth)
 
@@ -94,6 +95,18 @@ def _invalid_property(depth: FolderDepth) -> DepthProperty:
     return (
         _guessed("invalid", value) if depth.layout.invalid is None else _declared("invalid", value)
     )
+
+
+def _limits_property(depth: FolderDepth) -> Iterator[DepthProperty]:
+    """Yield the limits outside which depth is left out, if the YAML declares any."""
+    near, far = depth.layout.min_depth, depth.layout.max_depth
+    limits = []
+    if near > 0:
+        limits.append(f"from {near:g} m")
+    if far is not None:
+        limits.append(f"up to {far:g} m")
+    if limits:
+        yield _declared("limits", f"depth {' '.join(limits)}, the rest is left out")
 
 
 def _size_property(depth: FolderDepth) -> DepthProperty:
