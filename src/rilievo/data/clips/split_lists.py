@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from rilievo.data.clips.sequences import ListedTargets
 from rilievo.data.datasets.text_files import contents_text, names_in, text_lines
@@ -59,45 +60,59 @@ def read_frame_list(path: Path) -> list[ListedFrame]:
     return frames
 
 
+class ListedCamera(NamedTuple):
+    """Camera of a list: the folder of the drive, and the side, "l" or "r"."""
+
+    folder: str
+    side: str
+
+    @property
+    def partner(self) -> "ListedCamera":
+        """The other camera of the stereo pair."""
+        return ListedCamera(self.folder, OTHER_SIDE[self.side])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedSequences:
-    """Path of a split's training list, and the listed targets by (folder, side)."""
+    """Path of a split's training list, and the listed targets of each camera."""
 
     path: Path
-    targets: Mapping[tuple[str, str], ListedTargets]
+    targets: Mapping[ListedCamera, ListedTargets]
 
 
 def read_split_lists(root: Path, split: str, *, stereo: bool) -> ListedSequences:
     """Read the training list of a split, and the validation list beside it if there is one.
 
-    With ``stereo``, the other camera of each listed camera is listed too.
+    With ``stereo``, the other camera of each listed camera is listed too, without targets of its
+    own unless the lists have some.
     """
     training_path = _find_training_list(root, split)
-    training = _frame_numbers_by_folder_and_side(training_path)
-    held_out = None
+    training = _frame_numbers_by_camera(training_path)
+    held_out: Mapping[ListedCamera, tuple[int, ...]] | None = None
     validation_path = training_path.with_name(training_path.name.replace("train", "val", 1))
     if training_path.name.startswith("train") and validation_path.is_file():
-        held_out = _frame_numbers_by_folder_and_side(validation_path)
+        held_out = _frame_numbers_by_camera(validation_path)
 
-    # A dict in place of a set keeps the order of the lists.
-    cameras = dict.fromkeys([*training, *(held_out or {})])
+    cameras = [*training, *(held_out or {})]
     if stereo:
-        cameras |= dict.fromkeys((folder, OTHER_SIDE[side]) for folder, side in list(cameras))
+        cameras += [camera.partner for camera in cameras]
     targets = {
         camera: ListedTargets(
             training=training.get(camera, ()),
             held_out=None if held_out is None else held_out.get(camera, ()),
         )
-        for camera in cameras
+        for camera in dict.fromkeys(cameras)  # each once, in the order of the lists
     }
     return ListedSequences(path=training_path, targets=targets)
 
 
-def _frame_numbers_by_folder_and_side(path: Path) -> dict[tuple[str, str], tuple[int, ...]]:
-    groups: dict[tuple[str, str], list[int]] = {}
+def _frame_numbers_by_camera(path: Path) -> dict[ListedCamera, tuple[int, ...]]:
+    """Read the frame numbers of each camera from a list, in the order of its lines."""
+    numbers_by_camera: dict[ListedCamera, list[int]] = {}
     for frame in read_frame_list(path):
-        groups.setdefault((frame.folder, frame.side), []).append(frame.number)
-    return {key: tuple(numbers) for key, numbers in groups.items()}
+        camera = ListedCamera(frame.folder, frame.side)
+        numbers_by_camera.setdefault(camera, []).append(frame.number)
+    return {camera: tuple(numbers) for camera, numbers in numbers_by_camera.items()}
 
 
 def numbered_files(folder: Path) -> dict[int, Path]:

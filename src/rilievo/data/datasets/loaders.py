@@ -38,8 +38,9 @@ def read_grey_integers(path: Path, *, bits: int = 16) -> UInt[np.ndarray, "h w"]
 class FileList(Dataset, Generic[Entry]):
     """Dataset with a record of files for each image.
 
-    A loader calls ``_set_entries`` or ``_set_entries_of_list`` with the records. Their fields of
-    paths or tuples of paths are the files that an image needs; other fields may be anything.
+    The constructor of a dataset finds the files of each image, and passes them to ``_set_images``
+    or ``_set_listed_images``, which set the ids and the absent images. Fields of a record that are
+    paths, or tuples of paths, are files that the image needs; other fields may be anything.
     """
 
     _files: Mapping[str, Entry]
@@ -53,41 +54,44 @@ class FileList(Dataset, Generic[Entry]):
     def _entry(self, image_id: str) -> Entry:
         return find_entry(self._files, image_id, self.request.root)
 
-    def _set_entries(self, entries: Mapping[str, Entry | Absent]) -> None:
-        """Keep the entries whose files all exist; other entries are absent."""
+    def _set_images(self, files_by_id: Mapping[str, Entry | Absent]) -> None:
+        """Set the images of the dataset; those with a missing file are absent."""
         # With a cache, since folders may have a hundred thousand files.
         cached_names_in = cache(names_in)
         present: dict[str, Entry] = {}
         absent: list[Absent] = []
-        for image_id, entry in entries.items():
-            if isinstance(entry, Absent):
-                absent.append(entry)
+        for image_id, files in files_by_id.items():
+            if isinstance(files, Absent):
+                absent.append(files)
                 continue
             missing = [
                 path
-                for path in _paths_in_fields(entry)
+                for path in _paths_in_fields(files)
                 if path.name not in cached_names_in(path.parent)
             ]
             if missing:
                 absent.append(Absent(id=image_id, reason=f"{printable(missing[0])} is missing"))
             else:
-                present[image_id] = entry
+                present[image_id] = files
         self._files = present
-        self._listed_ids = tuple(entries)
+        self._listed_ids = tuple(files_by_id)
         self.ids = tuple(present)
         self.absent = tuple(absent)
 
-    def _set_entries_of_list(self, entries: Mapping[str, Entry], list_file: Path | None) -> None:
-        """Keep the entries that the user's list names, or all if there is no list."""
-        ids = tuple(entries)
+    def _set_listed_images(self, files_by_id: Mapping[str, Entry], list_file: Path | None) -> None:
+        """Set the images that the user's list names, or all images if there is no list.
+
+        Images of the list that are not in ``files_by_id`` are absent.
+        """
+        ids = tuple(files_by_id)
         source = printable(self.request.root)
         if list_file is not None:
             ids = tuple(line.text for line in text_lines(list_file))
             source = printable(list_file)
         reason = f"listed in {source}, but not found"
-        self._set_entries(
+        self._set_images(
             {
-                image_id: entries.get(image_id, Absent(id=image_id, reason=reason))
+                image_id: files_by_id.get(image_id, Absent(id=image_id, reason=reason))
                 for image_id in checked_ids(ids, source)
             }
         )
@@ -192,9 +196,9 @@ def file_camera(path: Path) -> Camera:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepthPatterns:
-    """Patterns, with ``{id}``, of the paths of an image's files.
+    """Paths of the files of every image of a dataset, relative to its folder.
 
-    Attributes are those of ``DepthFiles``.
+    In paths, ``{id}`` stands for the id of an image. The attributes are those of ``DepthFiles``.
     """
 
     image: str
@@ -203,8 +207,8 @@ class DepthPatterns:
     masks: tuple[str, ...] = ()
     camera: str | Camera | None = None
 
-    def files_of_image(self, image_id: str, folder: Path, scene: str | None = None) -> DepthFiles:
-        """Insert an id into the patterns, which are relative to a folder."""
+    def insert_id(self, image_id: str, folder: Path, scene: str | None = None) -> DepthFiles:
+        """Paths of the files of one image, whose id is put in place of ``{id}``."""
 
         def to_path(pattern: str) -> Path:
             return folder / pattern.replace("{id}", image_id)
@@ -220,7 +224,11 @@ class DepthPatterns:
 
 
 class DepthSet(PhotoFiles[DepthFiles]):
-    """Dataset of photographs with depth files."""
+    """Dataset of photographs with depth files.
+
+    It reads photographs, depth, cameras and poses. A subclass only has to find the files, and to
+    say how a depth file is read (``DepthFiles.read_depth``).
+    """
 
     def image(self, id: str) -> Pixels:
         """Read the photograph, and crop it if the dataset does."""

@@ -101,7 +101,11 @@ def _extract_piece(volume: Volume, first_block: Int32[np.ndarray, "3"]) -> _Piec
 def _lay_out_cube(
     volume: Volume, first_block: Int32[np.ndarray, "3"]
 ) -> tuple[Float32[np.ndarray, "n n n"], Float32[np.ndarray, "n n n 3"]]:
-    """Copy distances (NaN where unknown) and colours of a cube and one voxel of the next cubes."""
+    """Copy the blocks of a cube into one array of distances and one of colours, by x, y and z.
+
+    The arrays have one more voxel at the end of each axis, the first of the next cube, so that the
+    surface between the cubes is found. Distances are NaN, and colours 0, where nothing was seen.
+    """
     side = _PIECE_BLOCKS * BLOCK_SIDE + 1
     distances = np.full((side,) * 3, np.nan, np.float32)
     colours = np.zeros((side, side, side, 3), np.float32)
@@ -110,9 +114,10 @@ def _lay_out_cube(
         block = volume.find_block((x, y, z))
         if block is None:
             continue
-        starts = [BLOCK_SIDE * k for k in step]
+        # Where the block lies in the cube; of a block of the next cube, only one voxel fits.
+        starts = [BLOCK_SIDE * block_index for block_index in step]
         ends = [min(start + BLOCK_SIDE, side) for start in starts]
-        in_cube = tuple(map(slice, starts, ends))
+        in_cube = tuple(slice(start, end) for start, end in zip(starts, ends, strict=True))
         in_block = tuple(slice(end - start) for start, end in zip(starts, ends, strict=True))
         distances[in_cube] = volume.distances(block)[in_block]
         colours[in_cube] = volume.colours(block)[in_block]

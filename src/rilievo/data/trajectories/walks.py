@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -67,7 +68,8 @@ def walk_by_depth(clip: ClipReader, model: Model, stride: int) -> EstimatedPath:
         frames.append(replace(frame, pixels=None))
         pixels = frame.pixels
         if pixels is not None:
-            tracker.add(pixels, lambda pixels=pixels: _predict_depth(model, pixels))
+            # Depth is predicted when the tracker first asks for it.
+            tracker.add(pixels, partial(_predict_depth, model, pixels))
     motion = tracker.motion()
 
     return EstimatedPath(

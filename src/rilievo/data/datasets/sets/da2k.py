@@ -72,12 +72,12 @@ class Da2k(PhotoFiles[_Entry]):
             raise InputError(
                 f"{request.root}: expected {ANNOTATIONS}, found {contents_text(request.root)}"
             )
-        entries = {}
+        files_by_id = {}
         for name, pairs in _read_annotations(path).items():
             if request.split == "all" or request.split in Path(name).parts:
                 image_id = Path(name).with_suffix("").as_posix()
-                entries[image_id] = _parse_pairs(request.root / name, pairs, path)
-        self._set_entries_of_list(entries, request.list_file)
+                files_by_id[image_id] = _parse_pairs(request.root / name, pairs, path)
+        self._set_listed_images(files_by_id, request.list_file)
 
     def truth(self, id: str) -> Truth:
         """Read the pairs of points."""

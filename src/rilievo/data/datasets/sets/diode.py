@@ -9,7 +9,13 @@ import numpy as np
 
 from rilievo.arrays.shapes import Field, Mask, Vectors
 from rilievo.data.datasets.dataset import DatasetCard, Request
-from rilievo.data.datasets.loaders import DepthPatterns, DepthSet, MaskedValues, masked_metres
+from rilievo.data.datasets.loaders import (
+    DepthFiles,
+    DepthPatterns,
+    DepthSet,
+    MaskedValues,
+    masked_metres,
+)
 from rilievo.data.datasets.stored_normals import NormalAxes, decode_normals
 from rilievo.data.datasets.text_files import contents_text, walk
 from rilievo.errors import InputError
@@ -72,7 +78,7 @@ def _read_depth(path: Path) -> MaskedValues:
         return masked_metres(read_map(path).astype(np.float32))
 
 
-_FILES = DepthPatterns(
+_FILE_PATTERNS = DepthPatterns(
     image="{id}.png",
     depth="{id}_depth.npy",
     read_depth=_read_depth,
@@ -99,16 +105,16 @@ class Diode(DepthSet):
                 f"{request.root}: expected {split_folder}/ with {' or '.join(places)} inside, "
                 f"found {contents_text(request.root)}"
             )
-        entries = {}
+        files_by_id: dict[str, DepthFiles] = {}
         ids = [image_id for place in places for image_id in _ids_below(folder, place)]
         for image_id in ids:
             scene_match = _SCENE.search(image_id)
             scene = scene_match[0] if scene_match else None
-            files = _FILES.files_of_image(image_id, folder, scene)
+            files = _FILE_PATTERNS.insert_id(image_id, folder, scene)
             if request.variant == "normals":
                 files = replace(files, required_files=(folder / f"{image_id}_normal.npy",))
-            entries[image_id] = files
-        self._set_entries_of_list(entries, request.list_file)
+            files_by_id[image_id] = files
+        self._set_listed_images(files_by_id, request.list_file)
 
     def truth(self, id: str) -> Truth:
         """Read depth [m] inside the mask, and normals in the variant ``normals``."""

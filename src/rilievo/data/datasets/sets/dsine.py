@@ -79,7 +79,7 @@ class Dsine(PhotoFiles[_Entry]):
         self.request = request
         self._format = _FORMATS[request.split]
         folder = _folder_of_split(request)
-        entries = {
+        files_by_id = {
             image_id: _Entry(
                 image=image,
                 normals=image.with_name(f"{stem}_normal{self._format.suffix}"),
@@ -87,11 +87,11 @@ class Dsine(PhotoFiles[_Entry]):
             )
             for image_id, stem, image in _find_photographs(folder)
         }
-        if not entries:
+        if not files_by_id:
             raise InputError(
                 f"{folder}: contains no photographs called NAME_img.png or NAME_img.jpg"
             )
-        self._set_entries_of_list(entries, request.list_file)
+        self._set_listed_images(files_by_id, request.list_file)
 
     def truth(self, id: str) -> Truth:
         """Read the normals and the camera."""

@@ -61,7 +61,7 @@ class Eth3d(DepthSet):
         views: dict[str, DepthFiles] = {}
         for folder in folders:
             views |= _views_by_id(folder)
-        self._set_entries_of_list(views, request.list_file)
+        self._set_listed_images(views, request.list_file)
 
     def image(self, id: str) -> Pixels:
         """Read the photograph as stored, without EXIF's rotation, as depth and K are."""

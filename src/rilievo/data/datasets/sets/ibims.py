@@ -3,7 +3,13 @@
 from pathlib import Path
 
 from rilievo.data.datasets.dataset import DatasetCard, Request, checked_ids
-from rilievo.data.datasets.loaders import DepthPatterns, DepthSet, MaskedValues, masked_metres
+from rilievo.data.datasets.loaders import (
+    DepthFiles,
+    DepthPatterns,
+    DepthSet,
+    MaskedValues,
+    masked_metres,
+)
 from rilievo.data.datasets.text_files import contents_text, names_in, text_lines
 from rilievo.errors import InputError
 from rilievo.io.files.names import printable
@@ -41,7 +47,7 @@ def _read_depth(path: Path) -> MaskedValues:
     return masked_metres(read_map(path) * _METRES_PER_STEP)
 
 
-_FILES = DepthPatterns(
+_FILE_PATTERNS = DepthPatterns(
     image="rgb/{id}.png",
     depth="depth/{id}.png",
     read_depth=_read_depth,
@@ -51,17 +57,17 @@ _FILES = DepthPatterns(
 
 
 class Ibims(DepthSet):
-    """The core set, in its release as PNG files."""
+    """iBims-1: photographs of rooms with depth from a laser scanner, all of them PNG files."""
 
     card = _CARD
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        folder = _find_folder(request.root)
-        entries = {
-            image_id: _FILES.files_of_image(image_id, folder) for image_id in _list_ids(folder)
-        }
-        self._set_entries_of_list(entries, request.list_file)
+        image_folder = _find_folder(request.root)
+        files_by_id: dict[str, DepthFiles] = {}
+        for image_id in _read_ids(image_folder):
+            files_by_id[image_id] = _FILE_PATTERNS.insert_id(image_id, image_folder)
+        self._set_listed_images(files_by_id, request.list_file)
 
 
 def _find_folder(root: Path) -> Path:
@@ -78,8 +84,8 @@ def _photograph_stems(folder: Path) -> list[str]:
     return [Path(name).stem for name in names_in(folder / "rgb") if name.endswith(".png")]
 
 
-def _list_ids(folder: Path) -> tuple[str, ...]:
-    """List the ids of the authors' list; if there is none, those of the photographs."""
+def _read_ids(folder: Path) -> tuple[str, ...]:
+    """Read the ids in the authors' list; without the list, they are the names of photographs."""
     for list_file in (folder / "imagelist.txt", folder.parent / "imagelist.txt"):
         if list_file.is_file():
             ids = [line.text.removesuffix(".png") for line in text_lines(list_file)]

@@ -73,7 +73,7 @@ class KittiDepth(DepthSet):
         self.request = request
         files = _SPLITS[request.split](request)
         checked_ids([image_id for image_id, _ in files], str(request.list_file or request.root))
-        self._set_entries(dict(files))
+        self._set_images(dict(files))
 
 
 def _files_of_list(request: Request) -> list[IdAndFiles]:

@@ -117,7 +117,7 @@ class KittiRaw(DepthSet):
                 required_files=(day / CAMERA_FILE, day / LASER_FILE),
                 scene=frame.drive,
             )
-        self._set_entries(files)
+        self._set_images(files)
 
 
 def read_scan(scan: Path, *, day: Path, camera: str, rule: str) -> MaskedValues:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.arrays.shapes import Float32, Float64
+from rilievo.arrays.shapes import Float32, Float64, Int64
 from rilievo.errors import InputError
 from rilievo.errors.messages import count_text
 from rilievo.io.files.limits import check_regular, reason
@@ -65,17 +65,29 @@ def project_monodepth2(
     u, v = u[is_inside].astype(np.int64), v[is_inside].astype(np.int64)
     point_depth = (points[:, 0].astype(np.float64) if forward else z)[is_inside]
     depth = np.zeros(shape)
-    depth[v, u] = point_depth
+    depth[v, u] = point_depth  # the last point of each pixel, for now
+    _keep_nearest_monodepth2(depth, u, v, point_depth)
+    return np.maximum(depth, 0)
 
-    # Those programs number the pixels such that the last pixel of a row and the first of the next
-    # share a number. Among points with the same number, the pixel of the first point gets the least
-    # depth, and another pixel keeps the depth of its last point.
+
+def _keep_nearest_monodepth2(
+    depth: Float64[np.ndarray, "h w"],
+    u: Int64[np.ndarray, "n"],
+    v: Int64[np.ndarray, "n"],
+    point_depth: Float64[np.ndarray, "n"],
+) -> None:
+    """Write the least depth of points in the same pixel into the map, with Monodepth2's oddity.
+
+    Those programs number the pixels such that the last pixel of a row and the first of the next
+    share a number. Among points with the same number, the pixel of the first point gets the least
+    depth, and another pixel keeps the depth that it has.
+    """
+    width = depth.shape[1]
     pixel_number = v * (width - 1) + u - 1
     _, first_point, group = np.unique(pixel_number, return_index=True, return_inverse=True)
     least_depth = np.full(len(first_point), np.inf)
     np.minimum.at(least_depth, group, point_depth)
     depth[v[first_point], u[first_point]] = least_depth
-    return np.maximum(depth, 0)
 
 
 def project_nearest(

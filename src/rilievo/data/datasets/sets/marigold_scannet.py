@@ -46,7 +46,7 @@ class MarigoldScannet(DepthSet):
                     OptionName("list"),
                 ),
             )
-        entries = {}
+        files_by_id = {}
         for line in text_lines(path):
             words = line.text.split()
             if len(words) < 2 or not Path(words[0]).name:
@@ -57,10 +57,10 @@ class MarigoldScannet(DepthSet):
             image_name, depth_name = words[:2]
             image_id = Path(image_name).with_suffix("").as_posix()
             scenes = [part for part in Path(image_id).parts if part.startswith("scene")]
-            entries[image_id] = DepthFiles(
+            files_by_id[image_id] = DepthFiles(
                 image=request.root / image_name,
                 depth=request.root / depth_name,
                 read_depth=partial(read_steps, steps=_STEPS_PER_METRE),
                 scene=scenes[0] if scenes else None,
             )
-        self._set_entries_of_list(entries, None)
+        self._set_listed_images(files_by_id, None)

@@ -73,7 +73,7 @@ class Middlebury(DepthSet):
                 f"{request.root}: contains no scene of Middlebury 2014, which has im0.png and "
                 f"calib.txt; found {contents_text(request.root)}"
             )
-        self._set_entries_of_list(scenes, request.list_file)
+        self._set_listed_images(scenes, request.list_file)
 
 
 def _read_depth(path: Path, *, calibration: Path) -> MaskedValues:

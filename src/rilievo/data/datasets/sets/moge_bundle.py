@@ -128,7 +128,7 @@ class MogeBundle(FileList[_Entry]):
                 f"{request.root}: expected {request.split}/{_INDEX_FILE} or {_INDEX_FILE}, found "
                 f"{contents_text(request.root)}"
             )
-        entries = {
+        files_by_id = {
             line.text.strip("/"): _Entry(
                 image=folder / line.text / "image.jpg",
                 depth=folder / line.text / "depth.png",
@@ -136,7 +136,7 @@ class MogeBundle(FileList[_Entry]):
             )
             for line in text_lines(folder / _INDEX_FILE)
         }
-        self._set_entries_of_list(entries, request.list_file)
+        self._set_listed_images(files_by_id, request.list_file)
 
     def image(self, id: str) -> Pixels:
         """Read the photograph in the view that is scored."""

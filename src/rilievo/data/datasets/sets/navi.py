@@ -159,7 +159,7 @@ class Navi(FileList[_View]):
         self._views_of_scenes = all_views
         if request.list_file is None:
             all_views = dict(list(all_views.items())[:: split.step])
-        self._set_entries_of_list(all_views, request.list_file)
+        self._set_listed_images(all_views, request.list_file)
         self.absent += tuple(unlisted)
 
     def _entry(self, image_id: str) -> _View:
@@ -220,33 +220,36 @@ class Navi(FileList[_View]):
         itself is not exactly 0 in 32-bit floats. Here, the order is alphabetic, and an image is
         never its own partner.
         """
+        partners = self._draw_partners()
+        reason = f"no other image of its scene is within {_MAX_PAIR_ANGLE} degrees"
+        pairs: list[ViewPair] = []
+        absent: list[Absent] = []
+        for image_id in self.ids:
+            if image_id in partners:
+                pairs.append(ViewPair(first=image_id, second=partners[image_id]))
+            else:
+                absent.append(Absent(id=image_id, reason=reason))
+        return ViewPairs(pairs=tuple(pairs), absent=tuple(absent))
+
+    def _draw_partners(self) -> dict[str, str]:
+        """Draw the second image of a pair for each image; an image without candidates has none."""
         generator = np.random.default_rng(_PAIR_SEED)
-        views_by_scene: dict[str, list[str]] = {}
+        ids_by_scene: dict[str, list[str]] = {}
         for image_id, view in self._views_of_scenes.items():
             if view.image.is_file() and view.depth.is_file():
-                views_by_scene.setdefault(image_id.rpartition("/")[0], []).append(image_id)
+                scene = image_id.rpartition("/")[0]
+                ids_by_scene.setdefault(scene, []).append(image_id)
+
         partners: dict[str, str] = {}
-        for image_ids in views_by_scene.values():
+        for image_ids in ids_by_scene.values():
             angles = _angles_between([self._views_of_scenes[image_id] for image_id in image_ids])
-            np.fill_diagonal(angles, np.inf)
-            for index, image_id in enumerate(image_ids):
-                (candidates,) = np.nonzero(angles[index] <= _MAX_PAIR_ANGLE)
+            np.fill_diagonal(angles, np.inf)  # an image is not its own partner
+            for image_id, angles_of_image in zip(image_ids, angles, strict=True):
+                (candidates,) = np.nonzero(angles_of_image <= _MAX_PAIR_ANGLE)
                 if candidates.size:
                     partner = candidates[generator.integers(candidates.size)]
                     partners[image_id] = image_ids[partner]
-        reason = f"no other image of its scene is within {_MAX_PAIR_ANGLE} degrees"
-        return ViewPairs(
-            pairs=tuple(
-                ViewPair(first=image_id, second=partners[image_id])
-                for image_id in self.ids
-                if image_id in partners
-            ),
-            absent=tuple(
-                Absent(id=image_id, reason=reason)
-                for image_id in self.ids
-                if image_id not in partners
-            ),
-        )
+        return partners
 
 
 def _scenes_of_split(root: Path, split: _Split) -> list[Path]:

@@ -106,15 +106,19 @@ class _Square:
 
 
 def _square_around(rows: Shaped[np.ndarray, "n"], columns: Shaped[np.ndarray, "n"]) -> _Square:
-    """Square around pixels of the middle, without their last row and column."""
-    first = np.array([rows.min(), columns.min()])
-    box_sides = np.array([rows.max(), columns.max()]) - first
+    """Square around the bounding box of an object's pixels, inside the picture's middle square.
+
+    As in Probe3D, the box lacks the last row and the last column of the object. The square is as
+    wide as the longer side of the box, which lies in its middle if there is room.
+    """
+    box_start = np.array([rows.min(), columns.min()])
+    box_sides = np.array([rows.max(), columns.max()]) - box_start
     side = max(int(box_sides.max()), 1)
     margin = side - box_sides
-    top_left = first - margin // 2
+    top_left = box_start - margin // 2
     # Near a border, the whole margin goes before the box.
     if (top_left < 0).any() or (top_left + side > _CROP_SIDE).any():
-        top_left = np.maximum(first - margin, 0)
+        top_left = np.maximum(box_start - margin, 0)
     top, left = top_left.tolist()
     return _Square(top=top, left=left, side=side)
 

@@ -55,8 +55,8 @@ class ScanNetPairs(DepthSet):
         ids = dict.fromkeys(
             image_id for pair in self._listed_pairs for image_id in (pair.first, pair.second)
         )
-        entries = {image_id: _files_of_frame(request.root, image_id) for image_id in ids}
-        self._set_entries_of_list(entries, request.list_file)
+        files_by_id = {image_id: _files_of_frame(request.root, image_id) for image_id in ids}
+        self._set_listed_images(files_by_id, request.list_file)
 
     def view_pairs(self) -> ViewPairs:
         """Pairs of the list, in its order."""

@@ -93,7 +93,7 @@ class SevenScenes(DepthSet):
         cached_names_in = cache(names_in)
         ids, absent = _list_ids_and_absent(request)
         ids = checked_ids(ids, str(request.list_file or request.root))
-        self._set_entries(
+        self._set_images(
             {image_id: _files_of_frame(request, image_id, cached_names_in) for image_id in ids}
         )
         self.absent = (*absent, *self.absent)

@@ -149,7 +149,7 @@ class SunRgbd(DepthSet):
             )
         depth = _DEPTH_FOLDERS[request.variant]
         ids, reader = _ids_of_request(request, tree), _DepthReader(tree.frames, depth)
-        self._set_entries(
+        self._set_images(
             {
                 image_id: _files_of_frame(image_id, tree.frames.get(image_id), depth, reader)
                 for image_id in ids

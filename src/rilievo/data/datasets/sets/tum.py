@@ -210,7 +210,7 @@ class Tum(DepthSet):
         self.request = request
         frames = list(_frames_of_request(request))
         checked_ids([image_id for image_id, _ in frames], str(request.list_file or request.root))
-        self._set_entries(dict(frames))
+        self._set_images(dict(frames))
 
 
 def _frames_of_request(request: Request) -> Iterator[tuple[str, DepthFiles | Absent]]:

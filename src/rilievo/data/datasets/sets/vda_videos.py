@@ -140,7 +140,7 @@ class VdaVideos(DepthSet):
         frames = {
             image_id: entry for image_id, entry in entries.items() if isinstance(entry, DepthFiles)
         }
-        self._set_entries_of_list(frames, request.list_file)
+        self._set_listed_images(frames, request.list_file)
         if request.list_file is None:
             missing_videos = [entry for entry in entries.values() if isinstance(entry, Absent)]
             self.absent = (*missing_videos, *self.absent)
@@ -156,7 +156,8 @@ class VdaVideos(DepthSet):
             raise InputError(
                 f"{self._entry(id).depth}: is too small to contain the region that is scored"
             )
-        top, left = (indices.start or 0 for indices in part)  # a slice may begin with None
+        rows, columns = part
+        top, left = rows.start or 0, columns.start or 0  # a slice may begin with None
         camera = None if truth.camera is None else truth.camera.cropped(top=top, left=left)
         return replace(truth, depth=depth, depth_valid=truth.depth_valid[part], camera=camera)
 

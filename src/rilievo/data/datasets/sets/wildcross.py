@@ -1,6 +1,7 @@
 """WildCross: forests with semi-dense lidar depth (Knights et al., ICRA 2026)."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -63,17 +64,26 @@ class WildCross(DepthSet):
                 f"'{request.split}', found {contents_text(request.root)}"
             )
         first = 0 if request.split == "all" else _FIRST_FRAME
-        entries: dict[str, DepthFiles] = {}
+        frames: list[_Frame] = []
         for name in sequences:
-            entries |= dict(list(_frames(request.root / name))[first:])
+            frames += list(_frames(request.root / name))[first:]
         if request.split == "val":
-            entries = dict(list(entries.items())[::_VAL_STEP])
-        self._set_entries_of_list(entries, request.list_file)
+            frames = frames[::_VAL_STEP]
+        self._set_listed_images({frame.id: frame.files for frame in frames}, request.list_file)
 
 
-def _frames(sequence: Path) -> Iterator[tuple[str, DepthFiles]]:
-    """Yield the ids and files of a sequence, whose two folders are sorted by name."""
-    images, depths = (_visible_names(sequence / folder) for folder in ("images", "depth"))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Frame:
+    """Id and files of one frame."""
+
+    id: str
+    files: DepthFiles
+
+
+def _frames(sequence: Path) -> Iterator[_Frame]:
+    """Yield the frames of a sequence: the photographs and the depth maps, both sorted by name."""
+    images = _visible_names(sequence / "images")
+    depths = _visible_names(sequence / "depth")
     if len(images) != len(depths):
         raise InputError(
             f"{printable(sequence)}: has {len(images):,} photographs in images/, but "
@@ -81,16 +91,13 @@ def _frames(sequence: Path) -> Iterator[tuple[str, DepthFiles]]:
             "sequence again"
         )
     for image, depth in zip(images, depths, strict=True):
-        image_id = f"{sequence.name}/{Path(image).stem}"
-        yield (
-            image_id,
-            DepthFiles(
-                image=sequence / "images" / image,
-                depth=sequence / "depth" / depth,
-                read_depth=partial(read_steps, steps=_STEPS_PER_METRE),
-                scene=sequence.name,
-            ),
+        files = DepthFiles(
+            image=sequence / "images" / image,
+            depth=sequence / "depth" / depth,
+            read_depth=partial(read_steps, steps=_STEPS_PER_METRE),
+            scene=sequence.name,
         )
+        yield _Frame(id=f"{sequence.name}/{Path(image).stem}", files=files)
 
 
 def _visible_names(folder: Path) -> list[str]:

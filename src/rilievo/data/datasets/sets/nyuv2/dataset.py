@@ -10,7 +10,7 @@ from rilievo.data.datasets.sets.nyuv2.geonet import GeoNetFolder, find_geonet
 from rilievo.data.datasets.sets.nyuv2.labelled_mat import LabelledMat
 from rilievo.data.datasets.sets.nyuv2.layout import NyuLayout
 from rilievo.data.datasets.sets.nyuv2.normals_files import SIZE, K, find_normals_reader
-from rilievo.data.datasets.sets.nyuv2.paired_folders import LabelledImages, SyncFolders
+from rilievo.data.datasets.sets.nyuv2.paired_folders import NumberedImages, SyncedFrames
 from rilievo.data.datasets.sets.nyuv2.pairs import find_pairs, find_sync_pairs, has_sync_names
 from rilievo.data.datasets.text_files import contents_text
 from rilievo.errors import InputError
@@ -179,8 +179,8 @@ def _layout_of_two_folders(root: Path) -> NyuLayout | None:
     if pairs is None or not pairs.complete:
         return None
     if has_sync_names(pairs):
-        return SyncFolders(root, pairs)
-    return LabelledImages(root, pairs, find_normals_reader(root))
+        return SyncedFrames(root, pairs)
+    return NumberedImages(root, pairs, find_normals_reader(root))
 
 
 def _geonet_layout(root: Path) -> NyuLayout | None:
@@ -190,7 +190,7 @@ def _geonet_layout(root: Path) -> NyuLayout | None:
 
 def _sync_layout(root: Path) -> NyuLayout | None:
     pairs = find_sync_pairs(root)
-    return None if pairs is None or not pairs.complete else SyncFolders(root, pairs)
+    return None if pairs is None or not pairs.complete else SyncedFrames(root, pairs)
 
 
 # The first match counts. Layouts that one file name reveals come before those that need a search.

@@ -47,25 +47,38 @@ class PairedLayout(NyuLayout):
         return find_entry(self._pairs.complete, image_id, self.root)
 
 
-class SyncFolders(PairedLayout):
-    """``rgb_NNNNN.jpg`` beside ``sync_depth_NNNNN.png`` [mm] (Lee et al. 2019, BTS)."""
+class SyncedFrames(PairedLayout):
+    """Video frames with depth of the same time, in folders of their scenes (Lee et al. 2019, BTS).
+
+    A photograph is ``SCENE/rgb_NNNNN.jpg``, and its depth ``SCENE/sync_depth_NNNNN.png`` [mm].
+    """
 
     description = "the 'sync' export (rgb_NNNNN.jpg with sync_depth_NNNNN.png)"
     variants = ("raw", "depth_normals")
 
     def listing(self, split: str, list_file: Path | None) -> Listing:
         """List the images of the user's list, or those below a folder with the split's name."""
-        pairs, absent = self._pairs.complete, self._pairs.absent
         if list_file is not None:
-            return read_image_list(
-                list_file,
-                _by_unique_spelling({image_id: image_id for image_id in pairs}),
-                _by_unique_spelling(absent),
-                expected="lines look like kitchen/rgb_00045.jpg or kitchen/00045",
-            )
+            return self._listing_of_file(list_file)
         if split == "all":
-            return Listing(ids=tuple(pairs), absent=tuple(absent.values()))
-        ids = tuple(image_id for image_id in pairs if _has_folder(image_id, split))
+            return Listing(
+                ids=tuple(self._pairs.complete), absent=tuple(self._pairs.absent.values())
+            )
+        return self._listing_of_split_folder(split)
+
+    def _listing_of_file(self, list_file: Path) -> Listing:
+        """List the images of the user's list, which may shorten their ids."""
+        own_ids = {image_id: image_id for image_id in self._pairs.complete}
+        return read_image_list(
+            list_file,
+            _by_unique_spelling(own_ids),
+            _by_unique_spelling(self._pairs.absent),
+            expected="lines look like kitchen/rgb_00045.jpg or kitchen/00045",
+        )
+
+    def _listing_of_split_folder(self, split: str) -> Listing:
+        """List the images below a folder with the name of the split."""
+        ids = tuple(image_id for image_id in self._pairs.complete if _has_folder(image_id, split))
         if not ids:
             raise InputError(
                 path=self.root,
@@ -76,8 +89,10 @@ class SyncFolders(PairedLayout):
                     ", or choose the split 'all'",
                 ),
             )
-        split_absent = [absent[image_id] for image_id in absent if _has_folder(image_id, split)]
-        return Listing(ids=ids, absent=tuple(split_absent))
+        absent = tuple(
+            image for image_id, image in self._pairs.absent.items() if _has_folder(image_id, split)
+        )
+        return Listing(ids=ids, absent=absent)
 
     def scene(self, id: str) -> str | None:
         """Recording among the folders of the id."""
@@ -88,8 +103,8 @@ class SyncFolders(PairedLayout):
         return read_steps(self._pair(id).depth, steps=_STEPS_PER_METRE)
 
 
-class LabelledImages(PairedLayout):
-    """Labelled images in ``rgb`` and ``depth``, named by their numbers.
+class NumberedImages(PairedLayout):
+    """The labelled images in two folders, ``rgb`` and ``depth``, named by their numbers.
 
     16-bit depth is in millimetres, and 0 is a hole. In 8-bit depth holes are filled, and a number v
     is (v + 0.5) / 25.5 metres.
