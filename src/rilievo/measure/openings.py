@@ -159,54 +159,82 @@ def _origin_of(sides: Sequence[Measurement]) -> MeasurementOrigin:
     return max(sides, key=lambda side: (side.high - side.low) / side.value).origin
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _TurnedSection:
+    """Section of an object that passes through an opening, turned by an angle.
+
+    Attributes:
+        angle: Angle between the shorter side of the section and the width of the opening [rad].
+        factor: Factor of the largest section of this shape that fits at this angle.
+    """
+
+    angle: float
+    factor: float
+
+
 def largest_fitting_factor(section: tuple[float, float], opening: tuple[float, float]) -> float:
     """Factor of the largest rectangle of a shape that fits into another one at any angle.
 
-    Turned by an angle t, the section p x q is p cos(t) + q sin(t) wide and p sin(t) + q cos(t)
-    high. Each of the two limits allows the largest factor at 0 or 90 degrees, so the largest that
-    both allow is there or where they are the same. A factor of 1 or more is the criterion of
-    Carver, "Solution to problem E 1225", American Mathematical Monthly 64 (1957).
+    A factor of 1 or more is the criterion of Carver, "Solution to problem E 1225", American
+    Mathematical Monthly 64 (1957).
 
     Examples:
         >>> round(largest_fitting_factor((0.6, 0.8), (0.9, 2.0)), 3)
         1.5
     """
-    return max(_factor_at(angle, section, opening) for angle in _candidate_angles(section, opening))
+    straight, turned = _best_straight(section, opening), _best_turned(section, opening)
+    return straight.factor if turned is None else max(straight.factor, turned.factor)
 
 
-def _factor_at(angle: float, section: tuple[float, float], opening: tuple[float, float]) -> float:
-    (p, q), (width, height) = section, opening
+def _turn_section(
+    angle: float, section: tuple[float, float], opening: tuple[float, float]
+) -> _TurnedSection:
+    (first, second), (opening_width, opening_height) = section, opening
     cosine, sine = math.cos(angle), math.sin(angle)
-    return min(width / (p * cosine + q * sine), height / (p * sine + q * cosine))
+    turned_width = first * cosine + second * sine
+    turned_height = first * sine + second * cosine
+    factor = min(opening_width / turned_width, opening_height / turned_height)
+    return _TurnedSection(angle=angle, factor=factor)
 
 
-def _candidate_angles(
+def _best_straight(section: tuple[float, float], opening: tuple[float, float]) -> _TurnedSection:
+    """The better of a section that stands upright and one that lies."""
+    upright, lying = (_turn_section(angle, section, opening) for angle in (0.0, math.pi / 2))
+    return upright if upright.factor >= lying.factor else lying
+
+
+def _best_turned(
     section: tuple[float, float], opening: tuple[float, float]
-) -> tuple[float, ...]:
-    """Angles at which the largest factor may be [rad]: upright, lying, and between them."""
+) -> _TurnedSection | None:
+    """Section at the angle between upright and lying that may be best; None if there is none.
+
+    Each of the two limits, by the width and by the height of the opening, allows the largest factor
+    at 0 or 90 degrees. In between, the best angle is therefore that at which both limits are the
+    same. A section p x q in an opening of w x h then has
+    w (p sin(angle) + q cos(angle)) = h (p cos(angle) + q sin(angle)).
+    """
     (p, q), (width, height) = section, opening
-    numerator, denominator = height * p - width * q, width * p - height * q
-    between = math.atan2(numerator, denominator)
-    if denominator < 0:
-        between = math.atan2(-numerator, -denominator)
-    upright_and_lying = 0.0, math.pi / 2
-    is_between = 0 < between < math.pi / 2
-    return (*upright_and_lying, between) if is_between else upright_and_lying
+    # Solved for the tangent, which is sine / cosine with a factor in common.
+    sine, cosine = height * p - width * q, width * p - height * q
+    if cosine < 0:
+        sine, cosine = -sine, -cosine
+    angle = math.atan2(sine, cosine)
+    return _turn_section(angle, section, opening) if 0 < angle < math.pi / 2 else None
 
 
 def _turn_remarks(
     section: tuple[float, float], opening: tuple[float, float], answer: FitAnswer
 ) -> tuple[str, ...]:
     """Remark on the angle, if an object that may fit does so only at an angle."""
-    angles = _candidate_angles(section, opening)
-    factors = [_factor_at(angle, section, opening) for angle in angles]
-    straight = max(factors[:2])
-    if answer is FitAnswer.NO or straight >= 1 or max(factors) <= straight:
+    straight, turned = _best_straight(section, opening), _best_turned(section, opening)
+    may_fit_straight = straight.factor >= 1
+    if answer is FitAnswer.NO or may_fit_straight or turned is None:
         return ()
-    degrees = math.degrees(angles[2])
+    if turned.factor <= straight.factor:
+        return ()
     return (
         "the object only fits if its shortest side is turned by "
-        f"{degrees:.0f}° in the opening, and not straight",
+        f"{math.degrees(turned.angle):.0f}° in the opening, and not straight",
     )
 
 
@@ -225,9 +253,14 @@ def _shape_remarks(sides_and_diagonals: Sequence[Measurement]) -> tuple[str, ...
     """Remark if opposite sides, or the diagonals, are surely not equally long."""
     first, second, third, fourth, *diagonals = sides_and_diagonals
     pairs = (first, third), (second, fourth), tuple(diagonals)
-    if all(one.low <= other.high and other.low <= one.high for one, other in pairs):
+    if all(_may_be_equal(*pair) for pair in pairs):
         return ()
     return (
         "the four corners are not those of a rectangle: opposite sides or the diagonals have "
         "different lengths, and the means of opposite sides were used",
     )
+
+
+def _may_be_equal(first: Measurement, second: Measurement) -> bool:
+    """Whether the ranges of two measurements overlap."""
+    return first.low <= second.high and second.low <= first.high
