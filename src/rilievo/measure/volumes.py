@@ -54,6 +54,8 @@ from rilievo.records.prediction_record import PredictionRecord
 
 Grid = Float64[np.ndarray, "h w"]
 """A value of each pixel of the window around an outline."""
+VectorGrid = Float64[np.ndarray, "3 h w"]
+"""A vector of each of these pixels."""
 
 _RING_GAP = 0.03
 """Distance of the ring from the outline, over the side of a square as large as the outline."""
@@ -225,7 +227,7 @@ _NEAR_MISFITS = 4.0
 def _is_near(prediction: PredictionRecord, ring: Mask, plane: SurfacePlane) -> Mask:
     """Pixels whose depth is that of a plane, except for the misfit of the plane."""
     window = _window_around(ring)
-    along_normal = np.einsum("c,chw->hw", plane.normal, _rays_in(prediction, window))
+    along_normal = _component(_rays_in(prediction, window), plane.normal)
     relative_depth = prediction.depth.values[window] * along_normal / plane.camera_distance
     is_near = np.zeros(ring.shape, dtype=bool)
     is_near[window] = np.abs(relative_depth - 1) <= _NEAR_MISFITS * max(plane.misfit, MIN_BEND)
@@ -271,50 +273,69 @@ def _plane_through(prediction: PredictionRecord, base: Sequence[Point]) -> _Refe
 
 
 def _volume_parts(prediction: PredictionRecord, mask: Mask, plane: _ReferencePlane) -> _VolumeParts:
-    """Integrate the heights of the surface inside of an outline.
+    """Integrate the space between the plane and the surface inside of an outline.
 
     Raises:
         CalibrationError: If a ray inside of the outline does not meet the plane.
     """
     window = _window_around(mask)
     is_inside = mask[window]
-    valid = surface_pixels(prediction)[window]
-    filled = _interpolate_gaps(prediction.depth.values[window].astype(np.float64), valid)
-    depth = smooth_depth(filled, valid, log_depth_noise(np.log(filled), valid))
     rays = _rays_in(prediction, window)
-
-    along_normal = np.einsum("c,chw->hw", plane.normal, rays)
-    if not along_normal[is_inside].min() > 0:
+    depth = _complete_depth(prediction, window)
+    points = rays * depth
+    plane_depth = _depth_of_plane(plane, rays)
+    if not np.isfinite(plane_depth[is_inside]).all():
         raise CalibrationError(
             "the object reaches above the horizon of the plane, so the photograph does not show "
             "what it hides: take the photograph from higher up"
         )
-    plane_depth = plane.camera_distance / np.where(along_normal > 0, along_normal, 1)
-    points = rays * depth
-    # A pixel is a thin pyramid: at depth d it has a section of solid * d² and a volume of a third
-    # of that times d.
-    solid = np.abs(np.einsum("chw,chw->hw", rays, _cross_of_neighbours(rays, 1)))
-    cones = solid * (plane_depth**3 - depth**3) / 3
-    outer_border = dilated(is_inside, 1) & ~is_inside & (along_normal > 0)
 
-    heights = plane.camera_distance - np.einsum("c,chw->hw", plane.normal, points)
-    columns_of_pixels = _column_areas(points, rays, plane.normal)
-    prisms = heights * columns_of_pixels
-    middle = points[:, is_inside].mean(axis=1)
-    centre = np.einsum("chw,hw->c", points, np.where(is_inside, columns_of_pixels, 0))
-    centre /= max(float(columns_of_pixels[is_inside].sum()), 1e-12)
+    # Along the rays: a pixel is a thin pyramid, whose section grows with the square of depth, and
+    # whose volume is a third of its section times its depth.
+    sections = np.abs(np.einsum("chw,chw->hw", rays, _cross_of_neighbours(rays, 1)))  # at depth 1
+    pyramids = sections * (plane_depth**3 - depth**3) / 3
+    outer_border = dilated(is_inside, 1) & ~is_inside & np.isfinite(plane_depth)
+
+    # At right angles to the plane: a pixel is a thin prism.
+    heights = plane.camera_distance - _component(points, plane.normal)
+    areas = _column_areas(points, rays, plane.normal)
+    prisms = heights * areas
+    centre = _weighted_mean(points, np.where(is_inside, areas, 0))
     is_front = is_inside & _is_turned_from_opposite(points, plane, centre)
     return _VolumeParts(
-        along_rays=float(cones[is_inside].sum()),
+        along_rays=float(pyramids[is_inside].sum()),
         in_columns=float(prisms[is_inside].sum()),
         front_columns=float(prisms[is_front].sum()),
-        surface_change=-float((solid * depth**3)[is_inside].sum()),
-        plane_change=float((solid * plane_depth**3)[is_inside].sum()),
-        border_change=float(np.abs(cones[outer_border]).sum()),
-        area=float(columns_of_pixels[is_inside].sum()),
-        middle=middle,
+        surface_change=-float((sections * depth**3)[is_inside].sum()),
+        plane_change=float((sections * plane_depth**3)[is_inside].sum()),
+        border_change=float(np.abs(pyramids[outer_border]).sum()),
+        area=float(areas[is_inside].sum()),
+        middle=points[:, is_inside].mean(axis=1),
         mean_height=float(heights[is_inside].mean()),
     )
+
+
+def _complete_depth(prediction: PredictionRecord, window: tuple[slice, slice]) -> Grid:
+    """Depth in a window, with gaps interpolated and noise smoothed [m]."""
+    valid = surface_pixels(prediction)[window]
+    depth = _interpolate_gaps(prediction.depth.values[window].astype(np.float64), valid)
+    return smooth_depth(depth, valid, log_depth_noise(np.log(depth), valid))
+
+
+def _depth_of_plane(plane: _ReferencePlane, rays: VectorGrid) -> Grid:
+    """Depth at which rays meet a plane [m]; NaN where they do not."""
+    component = _component(rays, plane.normal)
+    return plane.camera_distance / np.where(component > 0, component, np.nan)
+
+
+def _component(vectors: VectorGrid, direction: Vector) -> Grid:
+    """Component of each vector along a unit direction."""
+    return np.einsum("c,chw->hw", direction, vectors)
+
+
+def _weighted_mean(points: VectorGrid, weights: Grid) -> Vector:
+    weighted_sum = np.einsum("chw,hw->c", points, weights)
+    return weighted_sum / max(float(weights.sum()), 1e-12)
 
 
 def _window_around(mask: Mask) -> tuple[slice, slice]:
@@ -327,9 +348,7 @@ def _window_around(mask: Mask) -> tuple[slice, slice]:
     )
 
 
-def _rays_in(
-    prediction: PredictionRecord, window: tuple[slice, slice]
-) -> Float64[np.ndarray, "3 h w"]:
+def _rays_in(prediction: PredictionRecord, window: tuple[slice, slice]) -> VectorGrid:
     """Points at a depth of 1 that the pixels of a window show."""
     rows, columns = (range(part.start, part.stop) for part in window)
     ones = np.ones((len(rows), len(columns)))
@@ -342,19 +361,20 @@ def _interpolate_gaps(depth: Grid, valid: Mask) -> Grid:
     Rows without any depth are interpolated down the columns.
     """
     inverse = 1 / np.where(valid, depth, 1)
-    columns, rows = np.arange(depth.shape[1]), np.arange(depth.shape[0])
-    has_depth = valid.any(axis=1)
-    for row in np.flatnonzero(has_depth & ~valid.all(axis=1)):
+    rows, columns = np.arange(depth.shape[0]), np.arange(depth.shape[1])
+    row_has_depth = valid.any(axis=1)
+    row_has_gap = ~valid.all(axis=1)
+    for row in rows[row_has_depth & row_has_gap]:
         known = valid[row]
         inverse[row] = np.interp(columns, columns[known], inverse[row, known])
-    for column in columns if not has_depth.all() else ():
-        inverse[:, column] = np.interp(rows, rows[has_depth], inverse[has_depth, column])
+    if not row_has_depth.all():
+        for column in columns:
+            known_values = inverse[row_has_depth, column]
+            inverse[:, column] = np.interp(rows, rows[row_has_depth], known_values)
     return 1 / inverse
 
 
-def _cross_of_neighbours(
-    vectors: Float64[np.ndarray, "3 h w"], steps: int
-) -> Float64[np.ndarray, "3 h w"]:
+def _cross_of_neighbours(vectors: VectorGrid, steps: int) -> VectorGrid:
     """Cross product of the differences to the right and down of a map of vectors, for a pixel.
 
     Differences are central, over ``steps`` pixels to both sides, or to one side at the border.
@@ -368,20 +388,16 @@ def _cross_of_neighbours(
     return np.cross(right_change, down_change, axis=0)
 
 
-def _column_areas(
-    points: Float64[np.ndarray, "3 h w"], rays: Float64[np.ndarray, "3 h w"], normal: Vector
-) -> Grid:
+def _column_areas(points: VectorGrid, rays: VectorGrid, normal: Vector) -> Grid:
     """Area that the surface at each pixel covers in the plane [m²], 0 at steps of depth."""
     area_vectors = _cross_of_neighbours(points, 1)
-    areas = np.einsum("c,chw->hw", normal, area_vectors)
+    areas = _component(area_vectors, normal)
     cosines = np.abs(np.einsum("chw,chw->hw", rays, area_vectors))
     lengths = np.linalg.norm(area_vectors, axis=0) * np.linalg.norm(rays, axis=0)
     return np.where(cosines > _MIN_INCIDENCE_COSINE * lengths, areas, 0)
 
 
-def _is_turned_from_opposite(
-    points: Float64[np.ndarray, "3 h w"], plane: _ReferencePlane, middle: Vector
-) -> Mask:
+def _is_turned_from_opposite(points: VectorGrid, plane: _ReferencePlane, centre: Vector) -> Mask:
     """Pixels whose surface a camera on the opposite side of the object would not see.
 
     That camera stands as far from the object and as high above the plane as the real one. It would
@@ -390,8 +406,10 @@ def _is_turned_from_opposite(
     """
     side = max(1, min(points.shape[1:]) // _SLOPE_STEPS)
     outwards = -_cross_of_neighbours(points, side)
-    across = middle - (middle @ plane.normal) * plane.normal
-    to_opposite = 2 * across[:, None, None] - points
+    # That camera is the mirror image of this one, at the origin, in the line through the centre
+    # that is normal to the plane.
+    centre_beside_camera = centre - (centre @ plane.normal) * plane.normal
+    to_opposite = 2 * centre_beside_camera[:, None, None] - points
     cosines = np.einsum("chw,chw->hw", outwards, to_opposite)
     lengths = np.linalg.norm(outwards, axis=0) * np.linalg.norm(to_opposite, axis=0)
     return cosines < _MIN_INCIDENCE_COSINE * lengths
