@@ -343,27 +343,44 @@ def _height_errors(
     """
     floor_error = floor.misfit * abs(floor.height - height)
     ranges = instrument_ranges(prediction)
-    if ranges is not None:
-        support = measure_support(floor.points, floor.normal)
-        depth_error = ranges.height_error(position, floor.normal, height, support)
-        placing_error = height_placing_error(prediction, pixel, position, floor.normal)
-        error = math.hypot(depth_error, placing_error, floor_error)
-        return error, error
+    if ranges is None:
+        return _height_errors_by_network(prediction, position, floor, height, floor_error)
+    support = measure_support(floor.points, floor.normal)
+    depth_error = ranges.height_error(position, floor.normal, height, support)
+    placing_error = height_placing_error(prediction, pixel, position, floor.normal)
+    error = math.hypot(depth_error, placing_error, floor_error)
+    return error, error
 
-    # A network's error is a factor, so the height lies between height / factor and
+
+def _height_errors_by_network(
+    prediction: PredictionRecord,
+    position: Vector,
+    floor: Floor,
+    height: float,
+    floor_error: float,
+) -> tuple[float, float]:
+    """Errors of a height by a network's depth and of the floor's plane, downwards and upwards [m].
+
+    ``floor_error`` is that of the plane.
+    """
+    # The error of a length is a factor, so the height lies between height / factor and
     # height * factor, and the range reaches farther away from the floor than towards it.
     foot = position - height * floor.normal
     factor = math.exp(log_error_of_length(prediction, position, foot))
-    error_below, error_above = abs(height) * (1 - 1 / factor), abs(height) * (factor - 1)
-    if height < 0:
-        error_below, error_above = error_above, error_below
-    # A network may also put the point before or behind its place above the floor. On the ray to the
-    # point, this changes its distance below the camera, which is negative above the horizon.
+    error_towards_floor, error_away = abs(height) * (1 - 1 / factor), abs(height) * (factor - 1)
+    if height >= 0:
+        error_below, error_above = error_towards_floor, error_away
+    else:
+        error_below, error_above = error_away, error_towards_floor
+
+    # A network may also put the point before or behind its place above the floor. The point then
+    # moves on its ray, which scales its distance below the camera (negative above the horizon).
     shape_error = log_error_beside_foot(prediction, position, foot)
     below_camera = floor.height - height
-    fall_if_farther = below_camera * math.expm1(shape_error)
-    rise_if_nearer = below_camera * -math.expm1(-shape_error)
-    fall, rise = max(fall_if_farther, -rise_if_nearer), max(rise_if_nearer, -fall_if_farther)
+    rise_if_farther = -below_camera * math.expm1(shape_error)
+    rise_if_nearer = -below_camera * math.expm1(-shape_error)
+    fall = -min(rise_if_farther, rise_if_nearer)
+    rise = max(rise_if_farther, rise_if_nearer)
     return math.hypot(error_below, floor_error, fall), math.hypot(error_above, floor_error, rise)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.arrays.shapes import Float64, Mask, Points, Vector
+from rilievo.arrays.shapes import Float64, Int, Mask, Points, Values, Vector
 from rilievo.calibration.readings import Pixel, require_depth
 from rilievo.errors import CalibrationError
 from rilievo.errors.messages import count_text
@@ -168,17 +168,29 @@ def surface_bend(prediction: PredictionRecord, mask: Mask, plane: SurfacePlane) 
     if grid_side < 2:
         return 0.0
 
-    rows, columns = np.nonzero(is_surface)
-    cell_row = (rows - rows.min()) * grid_side // (np.ptp(rows) + 1)
-    cell_column = (columns - columns.min()) * grid_side // (np.ptp(columns) + 1)
-    cell_index = (cell_row * grid_side + cell_column).astype(np.uint8)
     points = _surface_points(prediction, is_surface)
     misfits = points @ plane.normal / plane.camera_distance - 1
-
-    order = np.argsort(cell_index, kind="stable")
-    cell_ends = np.cumsum(np.bincount(cell_index, minlength=grid_side**2))
-    misfits_by_cell = np.split(misfits[order], cell_ends[:-1])
+    cells = _cells_of_grid(is_surface, grid_side)
     # Cells that the mask covers by less than a quarter of the mean are left out.
     min_pixels = pixel_count / grid_side**2 / 4
-    medians = [np.median(cell) for cell in misfits_by_cell if len(cell) >= min_pixels]
+    medians = [
+        np.median(cell_misfits)
+        for cell_misfits in _split_by_cell(misfits, cells)
+        if len(cell_misfits) >= min_pixels
+    ]
     return float(np.quantile(np.abs(medians), _BEND_QUANTILE))
+
+
+def _cells_of_grid(mask: Mask, grid_side: int) -> Int[np.ndarray, "n"]:
+    """Cell of each pixel of a mask, in a grid of ``grid_side`` x ``grid_side`` cells around it."""
+    rows, columns = np.nonzero(mask)
+    cell_row = (rows - rows.min()) * grid_side // (np.ptp(rows) + 1)
+    cell_column = (columns - columns.min()) * grid_side // (np.ptp(columns) + 1)
+    return cell_row * grid_side + cell_column
+
+
+def _split_by_cell(values: Values, cells: Int[np.ndarray, "n"]) -> list[Values]:
+    """Split values by their cells; a cell in the middle without values gives an empty array."""
+    order = np.argsort(cells, kind="stable")
+    ends = np.cumsum(np.bincount(cells))
+    return np.split(values[order], ends[:-1])
