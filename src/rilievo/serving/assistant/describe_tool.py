@@ -127,19 +127,9 @@ def describe_scene(
         expected_error=relative_error,
         facts=list(photograph.facts.sentences),
     )
-    accuracy = ""
-    if relative_error is not None:
-        error_percent = f"{100 * relative_error:.0f}%"
-        accuracy = (
-            f"; the depth of {COVERAGE_WORDS} pixels should be within {error_percent} of the "
-            "true depth"
-        )
-    row_text = count_text(request.rows, "row")
-    column_text = count_text(request.columns, "column")
-    grid = f"a grid of {row_text} (top to bottom) by {column_text} (left to right)"
     text = join_nonempty_lines(
         (
-            f"Median depth {_UNIT_PHRASES[unit]} in {grid}{accuracy}:",
+            _grid_heading(request, unit, relative_error),
             *_median_depth_lines(record.cells, request.columns),
             _place_sentence("Nearest", record.nearest, unit),
             _place_sentence("Farthest", record.farthest, unit),
@@ -206,6 +196,22 @@ def _place_sentence(label: str, place: PlaceResult, unit: str) -> str:
     return (
         f"{label}: {number_text(place.depth)}{unit_text} at [{place.x:g}, {place.y:g}] (fractions)."
     )
+
+
+def _grid_heading(request: DescribeArguments, unit: str, relative_error: float | None) -> str:
+    """Heading of the lines with the depth of each cell, with its accuracy if that is known."""
+    rows = count_text(request.rows, "row")
+    columns = count_text(request.columns, "column")
+    heading = (
+        f"Median depth {_UNIT_PHRASES[unit]} in a grid of {rows} (top to bottom) by {columns} "
+        "(left to right)"
+    )
+    if relative_error is not None:
+        heading += (
+            f"; the depth of {COVERAGE_WORDS} pixels should be within {100 * relative_error:.0f}% "
+            "of the true depth"
+        )
+    return f"{heading}:"
 
 
 def _floor_sentence(result: DescribeResult, unit: str) -> str:

@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import ipaddress
 import socket
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -12,7 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rilievo.serving.listener.listening import normalized_origin
+from rilievo.serving.listener.listening import is_ip_address, normalized_origin
 from rilievo.serving.listener.request_refusals import Refusal, RefusalResponse, TrackedReceive
 
 _HEADERS = {
@@ -84,24 +83,26 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        root = scope.get("root_path", "")
-        if root and scope["path"].startswith(f"{root}{root}/"):
-            # The proxy passed on the full path, and uvicorn has added the root path once more.
-            scope = {**scope, "path": scope["path"].removeprefix(root)}
+        scope = _without_repeated_root_path(scope)
         receive = TrackedReceive(receive)
         send = self._wrap_send(scope, send)
-        headers = Headers(scope=scope)
         try:
-            self._check_host_and_origin(headers)
+            self._check_host_and_origin(Headers(scope=scope))
         except Refusal as refusal:
-            is_http = scope["type"] == "http"
-            if self._cors is not None and is_http and self._is_allowed_origin(headers):
-                # With CORS headers, the page may read why its request was refused.
-                send = partial(self._cors.send, send=send, request_headers=headers)
-            await RefusalResponse(refusal)(scope, receive, send)
+            send_refusal = self._send_readable_by_page(scope, send)
+            await RefusalResponse(refusal)(scope, receive, send_refusal)
             return
-        next_app = self._cors or self._answer_if_token_is_valid
-        await next_app(scope, receive, send)
+        if self._cors is not None:
+            await self._cors(scope, receive, send)
+        else:
+            await self._answer_if_token_is_valid(scope, receive, send)
+
+    def _send_readable_by_page(self, scope: Scope, send: Send) -> Send:
+        """Wrap ``send`` so that the page of an allowed origin may read why it was refused."""
+        headers = Headers(scope=scope)
+        if self._cors is None or scope["type"] != "http" or not self._is_allowed_origin(headers):
+            return send
+        return partial(self._cors.send, send=send, request_headers=headers)
 
     async def _answer_if_token_is_valid(self, scope: Scope, receive: Receive, send: Send) -> None:
         needs_token = self._digests and path_below_root(scope) not in self._public_paths
@@ -148,11 +149,7 @@ class Guard:
             name = name.partition(":")[0]
         if name in self._hosts or name in ("localhost", self._machine_name):
             return True
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        return True
+        return is_ip_address(name)
 
     @cached_property
     def _machine_name(self) -> str:
@@ -176,6 +173,17 @@ class Guard:
                 self._observe(path_below_root(scope), status, time.monotonic() - start)
 
         return send_and_observe
+
+
+def _without_repeated_root_path(scope: Scope) -> Scope:
+    """Scope whose path begins with the root path once only.
+
+    uvicorn puts it before every path, even if the proxy passed on the full path.
+    """
+    root = scope.get("root_path", "")
+    if root and scope["path"].startswith(f"{root}{root}/"):
+        return {**scope, "path": scope["path"].removeprefix(root)}
+    return scope
 
 
 def path_below_root(scope: Scope) -> str:

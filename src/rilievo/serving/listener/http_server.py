@@ -214,7 +214,8 @@ class ImpatientProtocol(H11Protocol):
             idlest.transport.abort()
 
     def _uncount_connection(self) -> None:
-        client, self._client_name = self._client_name, ""
+        client = self._client_name
+        self._client_name = ""
         self.counted.release(client)
         self.idle_order.discard(self)
 

@@ -46,10 +46,7 @@ class AddressOptions(Record):
         """Whether only this machine can reach the server."""
         if self.host == "localhost":
             return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_ip_address(self.host) and ipaddress.ip_address(self.host).is_loopback
 
     @property
     def host_names(self) -> tuple[str, ...]:
@@ -60,6 +57,15 @@ class AddressOptions(Record):
     def calling_origins(self) -> tuple[str, ...]:
         """Other origins whose pages may call the server; subclasses may allow some."""
         return ()
+
+
+def is_ip_address(text: str) -> bool:
+    """Whether a text is an IPv4 or IPv6 address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def split_at_commas(text: str) -> list[str]:

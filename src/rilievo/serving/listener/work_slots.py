@@ -21,7 +21,8 @@ class Slot:
 
     def release(self) -> None:
         """Pass the slot on to the next request; further calls have no effect."""
-        on_release, self._on_release = self._on_release, None
+        on_release = self._on_release
+        self._on_release = None
         if on_release is not None:
             on_release(self)
 

@@ -148,7 +148,8 @@ class Pipe(RawIOBase):
 
     def take_pieces(self) -> bytes:
         """Return what was written since the last call."""
-        pieces, self._pieces = self._pieces, []
+        pieces = self._pieces
+        self._pieces = []
         return b"".join(pieces)
 
 

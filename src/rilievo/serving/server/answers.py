@@ -107,7 +107,8 @@ class _FrameBuffer:
         """Wait for a frame and take it; return None at the end of the stream."""
         async with self._change:
             await self._change.wait_for(lambda: self._frame is not None or self._is_over)
-            frame, self._frame = self._frame, None
+            frame = self._frame
+            self._frame = None
             self._change.notify_all()
             return frame
 
@@ -218,7 +219,9 @@ class _Stream:
 
     async def _predict_frame(self, content: bytes) -> FrameDepth:
         """Predict the depth of a frame, which waits for a slot as a request does."""
-        service, variant, options = self._service, self._variant, self._options
+        service = self._service
+        variant = self._variant
+        options = self._options
 
         async def decode_and_predict(job: ImageJob) -> FrameDepth:
             """Work that runs once the frame has a slot: decode, run the network, postprocess."""

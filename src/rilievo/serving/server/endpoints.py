@@ -180,19 +180,8 @@ def photo_endpoint(
     """
 
     async def receive_and_respond(service: Service, request: Request) -> Response:
-        # Errors in the address are reported before the photograph is received.
-        query = request.query_params.multi_items()
-        outputs = read_params(parameters, query, {}).outputs
-        client = request_client(request)
-        upload = await _receive_upload_if_room(service, request, client, outputs)
-        try:
-            params = read_params(parameters, query, upload.fields)
-            params.check()
-            service.offered.server_name(params.model)  # raises for an unknown model
-        except BaseException:
-            upload.close()
-            raise
-        job = await service.create_job(upload, client, params.outputs)
+        upload, params = await _receive_photo_and_params(service, request, parameters)
+        job = await service.create_job(upload, request_client(request), params.outputs)
         return await service.jobs.run_in_slot(
             service.slots(is_heavy=job.is_heavy),
             job,
@@ -214,14 +203,32 @@ def photo_endpoint(
     )
 
 
-async def _receive_upload_if_room(
-    service: Service, request: Request, client: str, outputs: Sequence[str]
-) -> Upload:
-    """Receive the body of a request, unless too many requests of its kind wait already."""
-    length = request.headers.get("content-length", "")
-    size = int(length[:20]) if length.isdecimal() else 0
-    service.slots(is_heavy=service.is_heavy(size, outputs)).refuse_if_full()
-    return await service.uploads.read(request, client)
+async def _receive_photo_and_params(
+    service: Service, request: Request, parameters: type[Params]
+) -> tuple[Upload, Params]:
+    """Receive the photograph of a request, and read its parameters from address and body.
+
+    Raises:
+        OptionError: If a parameter is wrong.
+        Refusal: If the model is unknown, too many requests wait already, or the body is refused.
+    """
+    # Errors in the address are reported before the photograph is received.
+    query = request.query_params.multi_items()
+    outputs = read_params(parameters, query, {}).outputs
+    stated_length = request.headers.get("content-length", "")
+    body_bytes = int(stated_length[:20]) if stated_length.isdecimal() else 0
+    is_heavy = service.is_heavy(body_bytes, outputs)
+    service.slots(is_heavy=is_heavy).refuse_if_full()
+
+    upload = await service.uploads.read(request, request_client(request))
+    try:
+        params = read_params(parameters, query, upload.fields)
+        params.check()
+        service.offered.server_name(params.model)  # raises for an unknown model
+    except BaseException:
+        upload.close()
+        raise
+    return upload, params
 
 
 def _discard_response(response: Response) -> None:

@@ -55,7 +55,8 @@ class Disk:
     """Disk space that the requests and results of each client have reserved."""
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes, self._lock = max_bytes, threading.Lock()
+        self._max_bytes = max_bytes
+        self._lock = threading.Lock()
         self._reserved: dict[str, int] = {}
 
     @property
@@ -106,7 +107,8 @@ class Folders:
     """Makes the folders of requests, below the folder of the server."""
 
     def __init__(self, path: Path, disk: Disk) -> None:
-        self.path, self.disk = path, disk
+        self.path = path
+        self.disk = disk
 
     def make(self, client: str) -> RequestFolder:
         """Make a folder for a request, which other users cannot read."""

@@ -214,22 +214,27 @@ class Networks:
             self._new_request.clear()
             return []
         first = self._waiting[0]
-        key = first.batch_key
         max_batch = 1 if first.model.settings.get("device") == "cpu" else self._max_batch
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._window):
-                while self.expected_photos and self._count_waiting(key) < max_batch:
-                    self._new_request.clear()
-                    await self._new_request.wait()
-        self._new_request.set()  # more requests may wait behind this batch
+        await self._wait_for_more_photos(first.batch_key, max_batch)
+
         self._drop_given_up()
-        batch = [request for request in self._waiting if request.batch_key == key][:max_batch]
+        batch = self._waiting_with_key(first.batch_key)[:max_batch]
         for request in batch:
             self._waiting.remove(request)
         return batch
 
-    def _count_waiting(self, key: object) -> int:
-        return sum(request.batch_key == key for request in self._waiting)
+    async def _wait_for_more_photos(self, batch_key: object, max_batch: int) -> None:
+        """Wait until a batch is full, no photograph is being decoded, or the time is over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._window):
+                while self.expected_photos and len(self._waiting_with_key(batch_key)) < max_batch:
+                    self._new_request.clear()
+                    await self._new_request.wait()
+        # More requests may wait behind this batch, so the scheduler must not sleep after it.
+        self._new_request.set()
+
+    def _waiting_with_key(self, batch_key: object) -> list[_InferenceRequest]:
+        return [request for request in self._waiting if request.batch_key == batch_key]
 
     def _drop_given_up(self) -> None:
         for request in self._waiting:

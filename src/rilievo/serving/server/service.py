@@ -71,13 +71,13 @@ def postprocess_for_client(
     are left out, and options that have no effect on the outputs are noted.
     """
     prediction = finish_photo(model, inference, photo, params.options)
-    made_by = replace(prediction.made_by, model=display_name)
+    prediction = prediction.but(made_by=replace(prediction.made_by, model=display_name))
     if outputs is None:
-        return prediction.but(made_by=made_by)
+        return prediction
 
     names = file_output_names(outputs)
     unused_option_notes = no_output_notes(params.options, names)
-    prediction = prediction.but(made_by=made_by, notes=(*prediction.notes, *unused_option_notes))
+    prediction = prediction.but(notes=(*prediction.notes, *unused_option_notes))
     if Need.NORMALS not in output_parts(names):
         prediction = prediction.but(normals=None)
     return prediction

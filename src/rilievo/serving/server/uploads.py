@@ -47,13 +47,39 @@ def read_json_body(body: IO[bytes]) -> tuple[bytes, dict[str, list[str]]]:
     """
     body.seek(0)
     content = body.read()
-    # These limits are checked before parsing, because parsed JSON can take far more memory.
+    _check_memory_of_json(content)
+    values = _parse_json_object(content)
+
+    image = values.pop("image", "")
+    if not isinstance(image, str):
+        raise Refusal(400, "image: expected a string with base64 or a data URL")
+    fields = {
+        _text_from_json("a name", name): _texts_from_json(name, value)
+        for name, value in values.items()
+        if value is not None
+    }
+    num_values = sum(len(texts) for texts in fields.values())
+    if num_values > _MAX_VALUES:
+        raise _too_many_values_refusal()
+    return decode_base64_image(image, "image"), fields
+
+
+def _check_memory_of_json(content: bytes) -> None:
+    """Raise a ``Refusal`` if JSON could take far more memory after it is parsed."""
     if content.count(b",") > _MAX_COMMAS:
-        raise Refusal(400, f"the JSON has more than {_MAX_VALUES:,} values, which is the limit")
+        raise _too_many_values_refusal()
     decodes_to_ascii = content.isascii() and b"\\u" not in content
     if len(content) > _MAX_NON_ASCII_BYTES and not decodes_to_ascii:
         mebibytes = _MAX_NON_ASCII_BYTES // 2**20
         raise Refusal(400, f"a JSON body of over {mebibytes} MiB must be ASCII without \\u escapes")
+
+
+def _too_many_values_refusal() -> Refusal:
+    return Refusal(400, f"the JSON has more than {_MAX_VALUES:,} values, which is the limit")
+
+
+def _parse_json_object(content: bytes) -> dict[str, Any]:
+    """Parse a JSON object, whose numbers stay text; ``Refusal`` for anything else."""
     try:
         values = json.loads(
             content.decode(),
@@ -66,18 +92,7 @@ def read_json_body(body: IO[bytes]) -> tuple[bytes, dict[str, list[str]]]:
         raise Refusal(400, "the body is not valid JSON in UTF-8") from None
     if not isinstance(values, dict):
         raise Refusal(400, 'the JSON is not an object: send {"image": "BASE64", ...}')
-    image = values.pop("image", "")
-    if not isinstance(image, str):
-        raise Refusal(400, "image: expected a string with base64 or a data URL")
-    fields = {
-        _text_from_json("a name", name): _texts_from_json(name, value)
-        for name, value in values.items()
-        if value is not None
-    }
-    num_values = sum(len(texts) for texts in fields.values())
-    if num_values > _MAX_VALUES:
-        raise Refusal(400, f"the JSON has more than {_MAX_VALUES:,} values, which is the limit")
-    return decode_base64_image(image, "image"), fields
+    return values
 
 
 def check_not_undeclared_json(body: IO[bytes]) -> None:
@@ -287,7 +302,7 @@ class Uploads:
         return upload
 
     async def _read_body(self, request: Request, client: str) -> Upload:
-        """Receive a body, and parse it as its content type says."""
+        """Receive a body, and parse it."""
         length = request.headers.get("content-length", "")
         if length.isdecimal() and int(length[:20]) > self._max_bytes:
             raise self._too_large_error()
@@ -296,22 +311,29 @@ class Uploads:
         try:
             with self._counted_transfer(client) as transfer:
                 await self._receive_in_time(request, body, reservation, transfer)
-            content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-            if content_type == "application/json":
-                async with self._decoding:
-                    upload = await asyncio.to_thread(_upload_from_json, body, reservation)
-            elif content_type == "multipart/form-data":
-                upload = await _upload_from_form(request.headers, body, reservation)
-            else:
-                # The body is the image itself, so it stays open.
-                check_not_undeclared_json(body)
-                return Upload(body, on_close=reservation.release)
-            body.close()
-            return upload
+            return await self._parse_body(request.headers, body, reservation)
         except BaseException:
             body.close()
             reservation.release()
             raise
+
+    async def _parse_body(
+        self, headers: Headers, body: IO[bytes], reservation: "_Reservation"
+    ) -> Upload:
+        """Parse a body as its content type says.
+
+        A body of JSON or a form is closed. Any other body is the image itself, so it stays open.
+        """
+        media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type == "application/json":
+            with body:
+                async with self._decoding:
+                    return await asyncio.to_thread(_upload_from_json, body, reservation)
+        if media_type == "multipart/form-data":
+            with body:
+                return await _upload_from_form(headers, body, reservation)
+        check_not_undeclared_json(body)
+        return Upload(body, on_close=reservation.release)
 
     async def _receive_in_time(
         self, request: Request, body: IO[bytes], reservation: "_Reservation", transfer: _Transfer
@@ -388,7 +410,8 @@ class _Reservation:
         self._count += count
 
     def release(self) -> None:
-        count, self._count = self._count, 0
+        count = self._count
+        self._count = 0
         self._disk.reserve(self._client, -count)
 
 
@@ -455,7 +478,8 @@ async def _upload_from_form(headers: Headers, body: IO[bytes], reserved: _Reserv
         raise
     for key, value in form.multi_items():
         if isinstance(value, UploadFile):
-            file, name = value.file, safe_stem(value.filename)
+            file = value.file
+            name = safe_stem(value.filename)
         elif key == _IMAGE:
             raise Refusal(
                 400, "the field 'image' is text, but must be a file: use curl -F image=@photo.jpg"

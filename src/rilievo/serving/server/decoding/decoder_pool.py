@@ -134,8 +134,10 @@ class _ForkServer:
 
     def end(self) -> None:
         """End the fork server with all decoding processes."""
-        channel, process = self._channel, self._process
-        self._channel, self._process = None, None
+        channel = self._channel
+        process = self._process
+        self._channel = None
+        self._process = None
         if channel is not None and process is not None:
             channel.close()
             process.wait()
@@ -328,9 +330,7 @@ class Decoders:
         """
         name = str(message["name"])
         try:
-            child.channel.settimeout(max(0.001, deadline - time.monotonic()))  # 0 never waits
-            send_message(child.channel, message, files)
-            received = receive_message(child.channel)
+            received = _send_and_receive(child.channel, message, files, deadline)
         except TimeoutError:
             self.end_process(child)
             raise Refusal(
@@ -338,13 +338,12 @@ class Decoders:
                 f"{name}: was not decoded in time, because the server is busy: try again later",
                 {"Retry-After": "10"},
             ) from None
-        except (OSError, ValueError):
-            received = None
-        if received is None:  # the process has ended
+        if received is None:
             status = self.end_process(child)
             if _was_ended_for_cpu_time(status):
                 raise _slow_decoding_error(name, message["cpu_seconds"])
             raise _decoder_failure(name)
+
         reply, descriptors = received
         if "error" in reply:
             self._keep_idle_or_kill(child)
@@ -364,6 +363,24 @@ class Decoders:
                 self._idle.append(child)
                 return
         _fork_server().kill(child)
+
+
+def _send_and_receive(
+    channel: socket.socket, message: Message, files: list[int], deadline: float
+) -> tuple[Message, list[int]] | None:
+    """Send a message to a process; return its reply and file descriptors, None if it has ended.
+
+    Raises:
+        TimeoutError: If there is no reply at the deadline.
+    """
+    try:
+        channel.settimeout(max(0.001, deadline - time.monotonic()))  # a timeout of 0 never waits
+        send_message(channel, message, files)
+        return receive_message(channel)
+    except TimeoutError:
+        raise
+    except (OSError, ValueError):
+        return None
 
 
 def _was_ended_for_cpu_time(status: int) -> bool:
@@ -401,7 +418,8 @@ def photo_from_message(message: Message, descriptors: list[int], max_pixels: int
         ValueError: If a value is impossible.
     """
     height, width = _checked_height_and_width(message["shape"][:2], max_pixels)
-    own_depth_message, camera_message = message["own_depth"], message["camera"]
+    own_depth_message = message["own_depth"]
+    camera_message = message["camera"]
     # The shared file holds the photograph's own depth, its pixels and the mask of transparent ones,
     # in this order. The first and the last one may be absent.
     shapes_and_types: list[Any] = [((height, width, 3), np.uint8)]
@@ -495,7 +513,8 @@ class _VideoProcess:
 
     def end(self) -> None:
         """End the process, unless an error has already ended it."""
-        child, self._child = self._child, None
+        child = self._child
+        self._child = None
         if child is not None:
             self._decoders.end_process(child)
 
