@@ -26,11 +26,20 @@ TOKEN = "0123456789abcdef"
         ({"origins": "page.example"}, "origins: 'page.example' is not an origin"),
         ({"origins": "*,https://page.example"}, "'\\*' is not an origin"),
         ({"origins": "null"}, "'null' is not an origin"),
+        ({"hosts": "https://depth.example.org"}, "'https://depth.example.org' is not a host name"),
+        ({"hosts": "a.example,b.example:8000"}, "hosts: 'b.example:8000' is not a host name"),
+        ({"hosts": "*.example.org"}, "is not a host name"),
     ],
 )
 def test_an_option_out_of_range_is_named(given: dict[str, Any], words: str) -> None:
     with pytest.raises(OptionError, match=words):
         ServeOptions(**given)
+
+
+def test_names_and_addresses_are_hosts() -> None:
+    options = ServeOptions(hosts="Depth.Example.org, my_service,localhost,::1,10.0.0.1")
+    names = ("depth.example.org", "my_service", "localhost", "::1", "10.0.0.1")
+    assert options.host_names == names
 
 
 def test_tokens_come_from_a_file_and_the_environment(

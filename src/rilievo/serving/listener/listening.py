@@ -15,6 +15,7 @@ from rilievo.io.files.limits import reason
 from rilievo.schema.fields import Record, option
 
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.IGNORECASE | re.ASCII)
+_HOST_NAME = re.compile(r"[a-z0-9._-]+", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,14 @@ class AddressOptions(Record):
                 option="root_path",
                 problem=f"must begin with '/' and not contain '//', got '{self.root_path}'",
             )
+        for name in split_at_commas(self.hosts):
+            # Requests are compared with the bare name, so anything else would never be accepted.
+            if _HOST_NAME.fullmatch(name) is None and not is_ip_address(name):
+                raise OptionError(
+                    option="hosts",
+                    problem=f": '{name}' is not a host name",
+                    hint="give a name without scheme, port and path, such as depth.example.org",
+                )
 
     @property
     def is_private(self) -> bool:
