@@ -1,5 +1,7 @@
 """``rilievo train``: what it writes is a model, and slips are said in a line."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -74,12 +76,42 @@ def test_a_probe_that_learned_nothing_is_said_and_ends_with_1(
     assert "no better than a constant on 4 training images" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("missing", "task", "advice"),
+    [("normals", "normals", "depth"), ("normals", "both", "depth"), ("depth", "depth", "normals")],
+)
+def test_a_task_that_the_folder_cannot_teach_is_refused_with_the_one_that_it_can(
+    folder: Path, capsys: pytest.CaptureFixture[str], missing: str, task: str, advice: str
+) -> None:
+    shutil.rmtree(folder / "data" / missing)
+    assert main(probe_command(folder, "--task", task)) == 2
+    said = capsys.readouterr().err
+    assert f"has no ground-truth {missing}" in said
+    assert f"train for {advice} alone" in said
+
+
+@pytest.mark.parametrize("num_held_out", [0, 2])
+def test_the_errors_on_held_out_images_are_said(
+    folder: Path, capsys: pytest.CaptureFixture[str], num_held_out: int
+) -> None:
+    main(probe_command(folder, "--task", "both", "--held-out", str(num_held_out)))
+    said = capsys.readouterr().out.splitlines()
+    depth_lines = [line for line in said if line.startswith("AbsRel of depth on 2 held-out images")]
+    normals_lines = [line for line in said if line.startswith("error of normals on 2 held-out")]
+    assert len(depth_lines) == len(normals_lines) == bool(num_held_out)
+    if num_held_out:
+        errors = json.loads((folder / "run" / "record.json").read_text())["constant_comparison"]
+        assert f": {errors['abs_rel']:.3f} " in depth_lines[0]
+        assert f", {errors['constant_abs_rel']:.3f} for a constant" in depth_lines[0]
+        assert f": {errors['angle']:.1f}°, " in normals_lines[0]
+
+
 @pytest.mark.parametrize("options", [(), ("--held-out", "1")])
 def test_a_probe_that_learned_ends_with_0(
     folder: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...]
 ) -> None:
     assert main(probe_command(folder, "--epochs", "20", "--learning-rate", "0.01", *options)) == 0
-    assert "constant" not in capsys.readouterr().out
+    assert "no better than a constant" not in capsys.readouterr().out
     if options:
         pytest.importorskip("matplotlib", reason="charts of runs need the extra 'evaluate'")
     page = (folder / "run" / "page.html").read_text("utf-8")

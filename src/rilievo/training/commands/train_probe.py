@@ -97,14 +97,16 @@ def parse_and_complete(name: str, arguments: Sequence[str]) -> tuple[ProbeArgume
     """
     command = f"rilievo train {name}"
     if name == "probe":
-        arguments_class, complete_config = ProbeArguments, complete_probe_config
+        arguments_class = ProbeArguments
+        complete_config = complete_probe_config
         description = "Train a probe on a frozen backbone, for depth, normals or both."
         examples = (
             f"{command} --backbone timm/vit_small_patch14_dinov2 --root data/ -o run",
             f"{command} --backbone timm/resnet50 --dataset nyuv2 --root nyu/ --task both -o run",
         )
     else:
-        arguments_class, complete_config = SupervisedArguments, complete_supervised_config
+        arguments_class = SupervisedArguments
+        complete_config = complete_supervised_config
         description = "Train a whole network, on photographs with depth, normals or both."
         examples = (
             f"{command} --root data/ --network depth-cnn --preset plain -o run",
@@ -245,7 +247,8 @@ def _describe_run(config: ProbeConfig, *, is_supervised: bool) -> tuple[str, ...
     probe = probe_from_blueprint(blueprint, backbone, seed=config.seed)
 
     backbone_part, probe_part = ("encoder", "decoder") if is_supervised else ("backbone", "probe")
-    backbone_weights, probe_weights = count_parameters(backbone), count_parameters(probe)
+    backbone_weights = count_parameters(backbone)
+    probe_weights = count_parameters(probe)
     if config.backbone_rate > 0:
         weights = (
             f"all {backbone_weights + probe_weights:,} are trained, {backbone_weights:,} in the "
@@ -277,6 +280,9 @@ def _print_results(run: Path, record: "ProbeRecord", page_note: str) -> None:
             f"{record.cpu_seconds:.0f} s of CPU time; the loss of the last epoch is "
             f"{record.loss:.4g}"
         )
+        if record.held_out:
+            for line in record.constant_comparison.describe():
+                say(line)
         if record.skipped:
             say(_skipped_text(record.skipped, record.skipped_ids[:5]))
         for warning in record.quality_warnings:

@@ -45,11 +45,14 @@ class ProbeFrame:
         """Raise ``InputError`` if the dataset does not have the targets of the task."""
         is_needed = {"depth": task.has_depth, "normals": task.has_normals}
         missing = [target for target in self.lacks if is_needed[target]]
-        if missing:
-            raise InputError(
-                f"image '{image_id}' has no ground-truth {missing[0]}, which the task '{task}' "
-                "needs: choose another dataset or variant"
-            )
+        if not missing:
+            return
+        other_tasks = [target for target in is_needed if target not in self.lacks]
+        advice = f", or train for {other_tasks[0]} alone" if other_tasks else ""
+        raise InputError(
+            f"image '{image_id}' has no ground-truth {missing[0]}, which the task '{task}' needs: "
+            f"choose another dataset or variant{advice}"
+        )
 
 
 class TargetFrames:
@@ -96,7 +99,8 @@ class TargetFrames:
     def _read_frame(self, index: int) -> ProbeFrame:
         """Cut an image and its targets to the window, and resize them to the training size."""
         image_id = self.ids[index]
-        image, truth = self.dataset.image(image_id), self.dataset.truth(image_id)
+        image = self.dataset.image(image_id)
+        truth = self.dataset.truth(image_id)
         rows, columns = self._window_rows_and_columns(image_id, image.shape[:2])
         window = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         size = self._preparation.size((len(rows), len(columns)))
@@ -159,7 +163,8 @@ class TargetFrames:
 
 def describe_first_target(frames: TargetFrames, task: ProbeTarget | None = None) -> str:
     """Describe the targets of the first image in a line, after checking that the task has them."""
-    frame, image_id = frames.frame(0), frames.ids[0]
+    frame = frames.frame(0)
+    image_id = frames.ids[0]
     if task is not None:
         frame.check(image_id, task)
     descriptions = []

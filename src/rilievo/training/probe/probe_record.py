@@ -29,11 +29,29 @@ class ConstantComparison:
     angle: float | None = None
     constant_angle: float | None = None
 
+    def describe(self) -> tuple[str, ...]:
+        """Describe the errors of depth and of normals, as far as they are known, one a line."""
+        lines = []
+        if self.abs_rel is not None:
+            lines.append(
+                f"AbsRel of depth on {self._count_images()}: {self.abs_rel:.3f} after scaling, "
+                f"{self.constant_abs_rel:.3f} for a constant"
+            )
+        if self.angle is not None:
+            lines.append(
+                f"error of normals on {self._count_images()}: {self.angle:.1f}°, "
+                f"{self.constant_angle:.1f}° for a constant"
+            )
+        return tuple(lines)
+
+    def _count_images(self) -> str:
+        return count_text(self.images, "held-out image" if self.held_out else "training image")
+
     @property
     def quality_warnings(self) -> tuple[str, ...]:
         """Reasons to think that a run learned nothing, as sentences."""
         quality_warnings = []
-        images = count_text(self.images, "held-out image" if self.held_out else "training image")
+        images = self._count_images()
         if _is_no_better(
             self.abs_rel, self.constant_abs_rel, min_constant_error=_MIN_CONSTANT_ABS_REL
         ):
