@@ -9,9 +9,9 @@ from rilievo.training.engine.run_folder import Journal
 
 
 def written(run: Path, steps: int) -> Journal:
-    log = Journal(run, {}, step=0)
-    for step in range(1, steps + 1):
-        log.add("log.csv", {"step": step, "loss": 0.5})
+    with Journal(run, {}, step=0) as log:
+        for step in range(1, steps + 1):
+            log.add("log.csv", {"step": step, "loss": 0.5})
     return log
 
 
@@ -28,9 +28,9 @@ def test_a_resumed_run_begins_with_the_logs_of_its_checkpoint(
         (tmp_path / "log.csv").unlink()
     else:
         (tmp_path / "log.csv").write_bytes(damage)
-    Journal(tmp_path, kept, step=2)
-    assert (tmp_path / "log.csv").read_text() == kept["log.csv"]
-    assert not (tmp_path / "validation.csv").exists()
+    with Journal(tmp_path, kept, step=2):
+        assert (tmp_path / "log.csv").read_text() == kept["log.csv"]
+        assert not (tmp_path / "validation.csv").exists()
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="a system without /proc")

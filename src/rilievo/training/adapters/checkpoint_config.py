@@ -215,7 +215,8 @@ def _make_preparation(
 ) -> Preparation:
     """Make a preparation, with the normalisation that a processor's configuration states."""
     rescale = float(entries.get("rescale_factor", 1 / 255))
-    mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    mean = (0.0, 0.0, 0.0)
+    std = (1.0, 1.0, 1.0)
     if entries.get("do_normalize", True):
         mean = _three_floats(entries.get("image_mean", _HALF))
         std = _three_floats(entries.get("image_std", _HALF))
@@ -262,7 +263,8 @@ def _read_size(entries: Entries, default: Size) -> Size:
     size = entries.get("size", {"height": default[0], "width": default[1]})
     if not isinstance(size, dict):
         size = {"height": size, "width": size}
-    height, width = size["height"], size["width"]
+    height = size["height"]
+    width = size["width"]
     if not all(isinstance(side, int) and side > 0 for side in (height, width)):
         raise ModelError(f"size must consist of integers of 1 or more, got {size!r}")
     return height, width

@@ -47,7 +47,8 @@ class MotionModel:
         depth, by whose mean inverse it is scaled.
         """
         # The earlier frame is the target of the networks, and the later one is their only source.
-        target, source = self._as_batch(earlier), self._as_batch(later)
+        target = self._as_batch(earlier)
+        source = self._as_batch(later)
         [motion] = self._networks(target, (source,)).source_T_target
         assert motion is not None, "load_motion refuses networks without a pose network"
         transform = motion[0].double().cpu().numpy()

@@ -212,7 +212,8 @@ def _pad_to_multiple(pixels: Images, multiple: int) -> Float[Tensor, "b 3 H W"]:
         return pixels
     rows = -pixels.shape[-2] % multiple
     columns = -pixels.shape[-1] % multiple
-    left, top = columns // 2, rows // 2
+    left = columns // 2
+    top = rows // 2
     return nn.functional.pad(pixels, (left, columns - left, top, rows - top))
 
 

@@ -149,7 +149,8 @@ def _describe_memory(config: VideoConfig) -> str:
     except ModuleNotFoundError:
         return "an estimate needs the extra 'train': pip install 'rilievo[train]'"
 
-    required_bytes, free_bytes = required_memory(config), free_memory()
+    required_bytes = required_memory(config)
+    free_bytes = free_memory()
     text = f"{describe_step(config)} take about {format_bytes(required_bytes)}"
     if free_bytes is None:
         return text
@@ -163,7 +164,8 @@ def _describe_memory(config: VideoConfig) -> str:
 
 def _result_lines(run: Path, record: "VideoRecord") -> list[str]:
     """Lines that say how long a run took, what it learned, and what to do next."""
-    steps, targets = count_text(record.steps, "step"), count_text(record.targets, "target")
+    steps = count_text(record.steps, "step")
+    targets = count_text(record.targets, "target")
     lines = [f"{run}: {steps} on {targets}, {record.seconds:.0f} s"]
     if record.warp_error is not None and record.identity_error is not None:
         lines.append(

@@ -40,8 +40,10 @@ def match_features(
         second: Features of at least two points.
         count: Number of matches to keep; all if there are fewer.
     """
-    first, second = nn.functional.normalize(first), nn.functional.normalize(second)
-    ranks, nearest = [], []
+    first = nn.functional.normalize(first)
+    second = nn.functional.normalize(second)
+    ranks = []
+    nearest = []
     for query in first.split(_CHUNK):
         similarities, neighbours = (query @ second.T).topk(2, dim=1)
         distances = (1 - similarities).clamp(min=_MIN_DISTANCE)

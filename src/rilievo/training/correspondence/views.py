@@ -55,7 +55,8 @@ def read_view(
     height, width = (side // protocol.step for side in sample.depth.shape)
     grid_rows, grid_columns = np.mgrid[:height, :width] * protocol.step
     valid = sample.depth_valid[grid_rows, grid_columns]
-    rows, columns = grid_rows[valid], grid_columns[valid]
+    rows = grid_rows[valid]
+    columns = grid_columns[valid]
     depth = sample.depth[rows, columns].astype(np.float64)
     shift = protocol.probe3d_shift if is_probe3d else 0.0
     x = (columns + shift - K[0, 2]) / K[0, 0]

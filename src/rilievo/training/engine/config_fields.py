@@ -58,7 +58,8 @@ def find_differences(
     The seed does not count. ``chosen_preset`` is the configuration of its own preset, without
     further options. ``reasons`` say why presets differ, by the path of the field.
     """
-    default_values, chosen_values = fields_as_text(default_preset), fields_as_text(chosen_preset)
+    default_values = fields_as_text(default_preset)
+    chosen_values = fields_as_text(chosen_preset)
     return tuple(
         FieldDifference(
             field=path,
@@ -107,7 +108,8 @@ def override_fields(
     changes: dict[str, object] = {}
     for field in fields(base):
         path = prefix + field.name
-        base_value, overriding_value = getattr(base, field.name), getattr(overriding, field.name)
+        base_value = getattr(base, field.name)
+        overriding_value = getattr(overriding, field.name)
         if is_dataclass(base_value):
             changes[field.name] = override_fields(base_value, overriding_value, paths, f"{path}.")
         elif path in paths:

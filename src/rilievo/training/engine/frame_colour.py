@@ -93,7 +93,8 @@ def _rotate_hue_in_place(row, hue):
     shift = np.float32(6) * hue
     for x in range(row.shape[1]):
         r, g, b = row[0, x], row[1, x], row[2, x]
-        largest, smallest = max(r, max(g, b)), min(r, min(g, b))
+        largest = max(r, max(g, b))
+        smallest = min(r, min(g, b))
         spread = largest - smallest
         inverse_spread = np.float32(1) / max(spread, np.float32(1e-12))
         # All three are computed, because code without branches vectorises.

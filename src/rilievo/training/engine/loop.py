@@ -165,7 +165,8 @@ class TrainingLoop(Generic[State]):
             OutputError: If another process trains in the folder.
             KeyboardInterrupt: If a signal stopped the run; its message says where.
         """
-        task, is_first_process = self._task, self._fabric.is_global_zero
+        task = self._task
+        is_first_process = self._fabric.is_global_zero
         with (
             self._locked_and_restored(),
             Journal(
@@ -207,7 +208,8 @@ class TrainingLoop(Generic[State]):
         self, log: Journal, progress: Progress, signals: SignalDeferral, stop_at: int | None
     ) -> None:
         """Train until the task is over, the step ``stop_at`` is done, or a signal asks to stop."""
-        task, state = self._task, self._task.state
+        task = self._task
+        state = self._task.state
         with closing(task.batches()) as batches:
             while not task.is_over:
                 with self.errors_with_advice():
@@ -238,8 +240,10 @@ class TrainingLoop(Generic[State]):
 
     def _take_step(self, batches: Iterator[Any]) -> Tensor | None:
         """Update the weights once; return the loss of the last batch, None if all are empty."""
-        task, state = self._task, self._task.state
-        start_time, start_cpu_time = time.perf_counter(), time.process_time()
+        task = self._task
+        state = self._task.state
+        start_time = time.perf_counter()
+        start_cpu_time = time.process_time()
 
         rate_factor = task.learning_rate_factor()
         for index, group in enumerate(self._optimizer.param_groups):
@@ -265,7 +269,8 @@ class TrainingLoop(Generic[State]):
 
     def _accumulate_gradients(self, batches: Iterator[Any]) -> Tensor | None:
         """Add up the gradients of the batches of a step; return the loss of the last batch."""
-        task, fabric = self._task, self._fabric
+        task = self._task
+        fabric = self._fabric
         last_loss: Tensor | None = None
         for batch_in_step in range(task.accumulate):
             batch = next(batches)
@@ -292,7 +297,8 @@ class TrainingLoop(Generic[State]):
         """Write a row of the log with the mean losses since the last row."""
         if not self._losses:
             return
-        task, state = self._task, self._task.state
+        task = self._task
+        state = self._task.state
 
         step_losses = [torch.stack([*losses.values()]) for losses in self._losses]
         local_means = torch.stack(step_losses).mean(dim=0)
@@ -334,7 +340,8 @@ class TrainingLoop(Generic[State]):
 
     def _restore_checkpoint(self) -> None:
         """Load the last checkpoint if there is one, with the losses that are not in the log yet."""
-        task, path = self._task, self._run / CHECKPOINT
+        task = self._task
+        path = self._run / CHECKPOINT
         if path.exists():
             task.state = load_checkpoint(
                 path, type(task.state), self._checkpoint_parts, fingerprint=self._fingerprint

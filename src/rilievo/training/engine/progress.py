@@ -125,7 +125,8 @@ class FrameProgress:
     def __init__(self, *, shown: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._shown = shown and sys.stderr is not None
         self._redraws_line = shown and _is_terminal()
-        self._clock, self._last_line_time = clock, clock()
+        self._clock = clock
+        self._last_line_time = clock()
 
     def __call__(self, sequence: str, done: int, total: int) -> None:
         """Report that ``done`` of ``total`` frames of a sequence are done."""

@@ -61,22 +61,27 @@ class Journal:
         tensorboard: bool = False,
         writes: bool = True,
     ) -> None:
-        """Open the logs of a run, and bring them back to their state at the last checkpoint.
+        """Describe the logs of a run, which entering the context opens.
 
-        ``log_texts`` are the texts of the CSV files at that checkpoint, by file name, and ``step``
-        is its step. ``writes`` is False in all processes but the first, which write nothing.
+        ``log_texts`` are the texts of the CSV files at the last checkpoint, by file name, and
+        ``step`` is its step. ``writes`` is False in all processes but the first, which write
+        nothing.
         """
         self._run = run
+        self._log_texts = log_texts
+        self._first_step = step
+        self._uses_tensorboard = tensorboard
         self._writes = writes
         self._tensorboard: Any = None
-        if not writes:
-            return
-        if tensorboard:
-            self._tensorboard = _open_tensorboard(run, step)
-        for name in LOGS:
-            _restore_file(run / name, log_texts.get(name))
 
     def __enter__(self) -> "Journal":
+        """Bring the logs back to their state at the last checkpoint."""
+        if not self._writes:
+            return self
+        if self._uses_tensorboard:
+            self._tensorboard = _open_tensorboard(self._run, self._first_step)
+        for name in LOGS:
+            _restore_file(self._run / name, self._log_texts.get(name))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -294,7 +299,9 @@ class RunFolder(Generic[Config, Record]):
         Raises:
             InputError: If its checkpoint is empty, or the weights of a finished run are broken.
         """
-        checkpoint, weights, record = (self.path / name for name in (CHECKPOINT, WEIGHTS, RECORD))
+        checkpoint = self.path / CHECKPOINT
+        weights = self.path / WEIGHTS
+        record = self.path / RECORD
         if checkpoint.exists():
             if is_blank(checkpoint):
                 raise InputError(

@@ -136,7 +136,8 @@ def log_gradient_loss(
         if form is GradientForm.HEAD:
             strided_error, strided_valid = (x[:, ::stride, ::stride] for x in (error, valid))
         else:
-            strided_error, strided_valid = error[::stride], valid[::stride]
+            strided_error = error[::stride]
+            strided_valid = valid[::stride]
         count = strided_valid.sum().clamp(min=1)
         for axis in axes:
             total = total + _sum_of_differences(strided_error, strided_valid, axis) / count

@@ -544,7 +544,8 @@ def _agreement_if_needed(scene: VideoScene) -> SourceAgreement | None:
 
     frames = scene.full
     depth = scene.depth(scene.sigmoid)
-    trusts, losses = [], []
+    trusts = []
+    losses = []
     for sigmoid, motion in zip(scene.source_sigmoids, scene.motion_at(depth), strict=True):
         source_depth = scene.depth(sigmoid)
         warped_depth = warp(source_depth[:, None], depth, frames.K, motion)

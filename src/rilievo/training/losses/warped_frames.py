@@ -174,7 +174,8 @@ def frames_at_scale(
 
     ``generator`` draws the noise on the errors of the unmoved sources; None adds no noise.
     """
-    target, sources = views.target, views.sources
+    target = views.target
+    sources = views.sources
     if scale:
         assert views.source_pyramids is not None, "native scales come with pyramids of the sources"
         target = views.pyramid[scale]

@@ -51,7 +51,8 @@ class Features:
                 f"there are {len(self.maps)} maps but {len(self.tokens)} class tokens; expected "
                 "one token for each map"
             )
-        bottom, right = self.box.top + self.box.height, self.box.left + self.box.width
+        bottom = self.box.top + self.box.height
+        right = self.box.left + self.box.width
         if bottom > self.padded[0] or right > self.padded[1]:
             raise InputError(f"{self.box} extends beyond the padded image of size {self.padded}")
 

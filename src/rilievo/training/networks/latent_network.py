@@ -76,7 +76,9 @@ class LatentNetwork(nn.Module):
         Images are RGB in 0..255. Those without any valid pixel are left out.
         """
         has_depth = valid.flatten(1).any(dim=1)
-        image, target, valid = image[has_depth], target[has_depth], valid[has_depth]
+        image = image[has_depth]
+        target = target[has_depth]
+        valid = valid[has_depth]
         pixels = image.permute(0, 3, 1, 2).float() / 127.5 - 1
         with torch.no_grad():
             image_latents = self._encode_to_latents(pixels)
@@ -104,7 +106,8 @@ class LatentNetwork(nn.Module):
 
     def _encode_empty_prompt(self) -> Tensor:
         if self._empty_prompt is None:
-            tokenizer, encoder = self._pipeline.tokenizer, self._pipeline.text_encoder
+            tokenizer = self._pipeline.tokenizer
+            encoder = self._pipeline.text_encoder
             tokens = tokenizer("", padding="do_not_pad", return_tensors="pt").input_ids
             self._empty_prompt = encoder(tokens.to(next(encoder.parameters()).device))[0].float()
         return self._empty_prompt
@@ -156,7 +159,8 @@ def layered_noise(like: Float[Tensor, "b c h w"], strength: Float[Tensor, "b"]) 
     strength = strength.reshape(-1, 1, 1, 1)
     for level in range(_MAX_RESOLUTIONS):
         ratio = (2 + 2 * float(torch.rand(1))) ** level
-        height, width = max(1, int(height / ratio)), max(1, int(width / ratio))
+        height = max(1, int(height / ratio))
+        width = max(1, int(width / ratio))
         coarse_noise = torch.randn(*like.shape[:2], height, width, device=like.device)
         noise = noise + F.interpolate(coarse_noise, size, mode="bilinear") * strength**level
         if min(height, width) == 1:

@@ -41,7 +41,9 @@ class BackboneWithProbe(nn.Module):
 
     def __init__(self, blueprint: Blueprint, backbone: Backbone, probe: Probe) -> None:
         super().__init__()
-        self.blueprint, self.backbone, self.probe = blueprint, backbone, probe
+        self.blueprint = blueprint
+        self.backbone = backbone
+        self.probe = probe
         self.depth_head = DepthHead(blueprint.depth)
         self.normals_head = NormalsHead(uncertainty=blueprint.uncertainty)
 
@@ -56,7 +58,9 @@ class BackboneWithProbe(nn.Module):
         task = self.blueprint.task
         # The channels of depth come first, then those of normals.
         depth_channels = self.blueprint.depth_channels
-        depth, normals, kappa = None, None, None
+        depth = None
+        normals = None
+        kappa = None
         if task.has_depth:
             depth = self._read_depth(logits.select_channels(0, depth_channels), size)
         if task.has_normals:

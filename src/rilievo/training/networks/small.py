@@ -146,7 +146,8 @@ class ConvexUpsample(nn.Module):
         self.norm = nn.BatchNorm2d(features)
         self.weigh = nn.Conv2d(features, 36, 1)
         # 36 channels: each of the 9 neighbours, for each of the 4 new pixels.
-        one_of_nine, one_of_four = torch.eye(9), torch.eye(4)
+        one_of_nine = torch.eye(9)
+        one_of_four = torch.eye(4)
         self.register_buffer("gather", one_of_nine.repeat(4, 1).view(36, 1, 3, 3), persistent=False)
         group = one_of_four.repeat_interleave(9, dim=1).view(4, 36, 1, 1)
         self.register_buffer("group", group, persistent=False)

@@ -104,7 +104,8 @@ def _unfold_upsampling_weights(layers: Iterable[_Arrays]) -> Iterator[_Arrays]:
     ``look`` are padded from 3×3 to 4×4 and come four times, once for each new pixel. The 36 outputs
     of ``weigh`` are ordered by neighbour and then by new pixel, instead of the other way around.
     """
-    num_neighbours, num_new_pixels = 9, 4
+    num_neighbours = 9
+    num_new_pixels = 4
     num_outputs = num_neighbours * num_new_pixels
     stored_order = np.arange(num_outputs).reshape(num_neighbours, num_new_pixels)
     order_by_new_pixel = stored_order.T.ravel()

@@ -54,7 +54,8 @@ class ProbeLearner(nn.Module):
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Compute ``loss``, and the losses of depth and normals without their weights."""
         losses = self.losses
-        true_depth, true_normals = batch["depth"], batch["normals"]
+        true_depth = batch["depth"]
+        true_normals = batch["normals"]
         size = (true_depth.shape[-2], true_depth.shape[-1])
         features = self._cached_or_computed_features(batch["image"])
         prediction = self.probed.predict_from_features(features, size)

@@ -93,7 +93,9 @@ def complete_supervised_config(config: ProbeConfig, given_fields: Collection[str
     """
     if config.preset not in ("default", PLAIN):
         raise OptionError(option="preset", expected=f"default or {PLAIN}", value=config.preset)
-    backbone, probe, rate = config.blueprint.backbone, config.blueprint.probe, config.learning_rate
+    backbone = config.blueprint.backbone
+    probe = config.blueprint.probe
+    rate = config.learning_rate
     if is_whole_network(backbone.name) and "blueprint.probe.kind" not in given_fields:
         probe = replace(probe, kind="linear")
     blueprint = replace(

@@ -70,9 +70,12 @@ class ProbeTask(TrainingTask[ProbeState, ProbeLearner]):
         backbone_sha256: str,
     ) -> None:
         """Prepare a run in the folder ``run``; the hash is that of the backbone's weights."""
-        self._fabric, self._run = fabric, run
-        self._dataset, self._target = config.data.dataset, config.blueprint.task
-        self._training, self._held_out = frames.training, frames.held_out
+        self._fabric = fabric
+        self._run = run
+        self._dataset = config.data.dataset
+        self._target = config.blueprint.task
+        self._training = frames.training
+        self._held_out = frames.held_out
         self._step_frames = StepFrames(
             frames=frames.training,
             batch_size=config.batch_size,
@@ -101,7 +104,8 @@ class ProbeTask(TrainingTask[ProbeState, ProbeLearner]):
             fused=fused_option(fabric.device),
         )
         self.state = ProbeState()
-        self.images_per_step, self.seed = config.batch_size, config.seed
+        self.images_per_step = config.batch_size
+        self.seed = config.seed
         self.checkpoint_steps = config.checkpoint_steps
         self._steps_per_epoch = self._step_frames.steps_per_epoch
         self._rates = RateSchedule.from_config(config, epoch_steps=self._steps_per_epoch)
@@ -167,7 +171,8 @@ class ProbeTask(TrainingTask[ProbeState, ProbeLearner]):
         state = self.state
         is_first_of_epoch = (state.step - 1) % self._steps_per_epoch == 0
         if is_first_of_epoch:
-            state.epoch_loss, state.epoch_losses = 0.0, 0
+            state.epoch_loss = 0.0
+            state.epoch_losses = 0
         if loss is not None:
             state.epoch_loss += float(loss)
             state.epoch_losses += 1
@@ -190,7 +195,8 @@ class ProbeTask(TrainingTask[ProbeState, ProbeLearner]):
 
     def record(self) -> ProbeRecord:
         """Make the record of the run."""
-        probed, state = self.learner.probed, self.state
+        probed = self.learner.probed
+        state = self.state
         return ProbeRecord(
             backbone_sha256=self._backbone_sha256,
             layers=probed.backbone.properties.layers,

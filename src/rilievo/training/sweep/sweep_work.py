@@ -229,7 +229,8 @@ def _train_and_score(plan: PlannedCell, resources: _SweepResources) -> SweepCell
 
 def _make_cell_scores(benchmark: Any) -> CellScores:
     """Convert a ``BenchmarkScores`` of ``evaluation`` to the form of a cell's record."""
-    images, unscored = benchmark.scores, benchmark.unscored
+    images = benchmark.scores
+    unscored = benchmark.unscored
     metrics = [
         CellMetric(
             label=summary.label,

@@ -72,7 +72,8 @@ def _last_scenes(scenes: Sequence[str | None], min_images: int) -> frozenset[str
 def _divide_by_scene(
     ids: Sequence[str], scenes: Sequence[str | None], held_out_scenes: frozenset[str | None]
 ) -> DividedImages:
-    training, held_out = [], []
+    training = []
+    held_out = []
     for image_id, scene in zip(ids, scenes, strict=True):
         if scene in held_out_scenes:
             held_out.append(image_id)

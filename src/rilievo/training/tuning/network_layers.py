@@ -55,7 +55,8 @@ def network_layers(network: TunedNetwork) -> NetworkLayers:
 
 
 def _small_network_layers(network: SmallNetwork) -> NetworkLayers:
-    small, encoder = network.network, network.network.encoder
+    small = network.network
+    encoder = network.network.encoder
     stem = (*encoder.conv0.parameters(), *encoder.batchnorm0.parameters())
     blocks = [tuple(block.parameters()) for block in encoder.linearbottleneck]  # pyright: ignore[reportGeneralTypeIssues]
     head = (small.context, *small.merges, nn.ModuleList([small.head, small.upsample]))

@@ -56,7 +56,8 @@ def _num_frozen_layers(freeze: str, layers: NetworkLayers) -> int:
     Raises:
         OptionError: If no layer would learn.
     """
-    num_layers, num_backbone_layers = len(layers.all), len(layers.backbone)
+    num_layers = len(layers.all)
+    num_backbone_layers = len(layers.backbone)
     num_by_name = {NONE: 0, BACKBONE: num_backbone_layers}
     num_frozen = num_by_name[freeze] if freeze in num_by_name else int(freeze)
     if num_frozen >= num_layers:

@@ -44,7 +44,8 @@ class ScoredImages:
         return tuple(self._compute_abs_rel(model, image_id) for image_id in self.ids)
 
     def _compute_abs_rel(self, model: Model, image_id: str) -> float | None:
-        image, truth = self._dataset.image(image_id), self._dataset.truth(image_id)
+        image = self._dataset.image(image_id)
+        truth = self._dataset.truth(image_id)
         height, width = image.shape[:2]
         camera = self._dataset.wide_camera(image_id, (height, width))
         # Models see other lenses in perspective views only where the dataset says so.

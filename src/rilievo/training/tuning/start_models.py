@@ -147,7 +147,8 @@ def _start_from_run(name: str, folder: Path) -> StartModel:
 def _start_from_onnx(name: str, path: Path) -> StartModel:
     """Copy the weights of an ONNX file of the small embedded network into a network in torch."""
     model = OnnxModel(path, LoadOptions(device="cpu", engine="onnxruntime"))
-    card, sizing = model.card, model.preparation.sizing
+    card = model.card
+    sizing = model.preparation.sizing
     if sizing.rule is not Rule.AREA or card.kind is None:
         raise ModelError(
             f"{path}: is not the network of {SMALL}, the only one that can be fine-tuned from an "

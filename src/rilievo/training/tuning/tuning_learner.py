@@ -106,13 +106,15 @@ def _crop_to_size(predicted: Maps, size: tuple[int, int], *, pad_multiple: int) 
     If the prediction does not have the size of the padded input, it is first resized to that.
     """
     height, width = size
-    border_rows, border_columns = -height % pad_multiple, -width % pad_multiple
+    border_rows = -height % pad_multiple
+    border_columns = -width % pad_multiple
     padded_size = (height + border_rows, width + border_columns)
     if tuple(predicted.shape[-2:]) != padded_size:
         predicted = F.interpolate(
             predicted[:, None], padded_size, mode="bilinear", align_corners=False
         )[:, 0]
-    top, left = border_rows // 2, border_columns // 2
+    top = border_rows // 2
+    left = border_columns // 2
     return predicted[:, top : top + height, left : left + width]
 
 

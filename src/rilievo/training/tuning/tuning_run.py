@@ -60,7 +60,8 @@ def fine_tune(
     options = options or RunOptions()
     config = _with_absolute_paths(config)
     # Missing data are reported before torch is imported, which takes seconds.
-    dataset, second = open_training_set(config.data), _open_second_set(config.tuning.second)
+    dataset = open_training_set(config.data)
+    second = _open_second_set(config.tuning.second)
     with needing("training", "train"):
         from rilievo.training.engine.loop import TrainingLoop, launch_fabric
         from rilievo.training.tuning.library_folders import write_library_config
@@ -128,7 +129,8 @@ def _training_frames(
 def plan_tuning(config: TuningConfig) -> tuple[str, ...]:
     """Describe in a few lines what a run would do, after opening its model and first image."""
     config = _with_absolute_paths(config)
-    dataset, second = open_training_set(config.data), _open_second_set(config.tuning.second)
+    dataset = open_training_set(config.data)
+    second = _open_second_set(config.tuning.second)
     with needing("training", "train"):
         from rilievo.training.networks.backbones.own_backbone import count_parameters
         from rilievo.training.tuning.network_layers import checkpoint_activations
@@ -173,7 +175,8 @@ def plan_tuning(config: TuningConfig) -> tuple[str, ...]:
 def _with_absolute_paths(config: TuningConfig) -> TuningConfig:
     """Make all paths absolute, so that a run can be resumed from another folder."""
     config = with_absolute_paths(config)
-    start, second = config.tuning.start, config.tuning.second
+    start = config.tuning.start
+    second = config.tuning.second
     if second.root is not None:
         second = replace(second, root=os.path.abspath(second.root))
     if start is not None and os.path.exists(start):

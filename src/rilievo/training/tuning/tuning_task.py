@@ -90,12 +90,18 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         ``second`` dataset. ``divided`` says how many images each part has. ``replay_weight`` is
         that of the loss on pictures of other places.
         """
-        kind, tuning = start.blueprint.kind, config.tuning
-        self._run, self._fabric = run, fabric
-        self._divided, self._held_out, self._second = divided, held_out, second
-        self._dataset, self._second_dataset = config.data.dataset, tuning.second.dataset
+        kind = start.blueprint.kind
+        tuning = config.tuning
+        self._run = run
+        self._fabric = fabric
+        self._divided = divided
+        self._held_out = held_out
+        self._second = second
+        self._dataset = config.data.dataset
+        self._second_dataset = tuning.second.dataset
         self._start_sha256 = start.sha256
-        self._patience, self._average_decay = tuning.patience, tuning.average
+        self._patience = tuning.patience
+        self._average_decay = tuning.average
         self._has_adapters = tuning.lora > 0
         self._step_frames = StepFrames(
             frames=frames,
@@ -129,7 +135,8 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
 
         self.state = TuningState()
         self.images_per_step = config.batch_size * tuning.accumulate
-        self.seed, self.clip_norm = config.seed, _MAX_GRADIENT_NORM
+        self.seed = config.seed
+        self.clip_norm = _MAX_GRADIENT_NORM
         self.accumulate = tuning.accumulate
         self.checkpoint_steps = config.checkpoint_steps
         self._batches_per_epoch = self._step_frames.steps_per_epoch
@@ -164,7 +171,8 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
             f"scoring the start model on {count_text(len(self._held_out.ids), 'held-out image')}"
         )
         errors = self._held_out.errors(self._average_model)
-        state.start_errors, state.best_errors = errors, errors
+        state.start_errors = errors
+        state.best_errors = errors
         if not math.isfinite(mean_error(errors)):
             raise InputError(
                 f"dataset '{self._dataset}': none of the held-out images can be "
@@ -235,7 +243,9 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
 
         state.validations_since_best += 1
         if error < mean_error(state.best_errors):
-            state.best_errors, state.best_step, state.validations_since_best = errors, state.step, 0
+            state.best_errors = errors
+            state.best_step = state.step
+            state.validations_since_best = 0
             self.best.load_state_dict(self._average.state_dict())
         progress.print_line(
             f"held-out images: AbsRel {error:.4f} at step {state.step}, "

@@ -139,12 +139,14 @@ def depth_scores(depth: Float[Tensor, "h w"], truth: VideoTruth) -> DepthScores:
 
 def motion_scores(motions: tuple[Float[Tensor, "1 4 4"], ...], truth: VideoTruth) -> MotionScores:
     """Score the motion to each source whose true motion is known."""
-    direction_angles, rotation_angles = [], []
+    direction_angles = []
+    rotation_angles = []
     # Not strict, as the truth has no motions at all if none is known.
     for motion, true_motion in zip(motions, truth.source_T_target, strict=False):
         if true_motion is None:
             continue
-        predicted, true = motion[0].cpu().double(), torch.from_numpy(true_motion)
+        predicted = motion[0].cpu().double()
+        true = torch.from_numpy(true_motion)
         rotation_angles.append(rotation_angle(predicted[:3, :3] @ true[:3, :3].mT))
         if true[:3, 3].norm() > _MIN_TRANSLATION:
             direction_angles.append(_angle_between(predicted[:3, 3], true[:3, 3]))
@@ -156,7 +158,8 @@ def motion_scores(motions: tuple[Float[Tensor, "1 4 4"], ...], truth: VideoTruth
 
 def _angle_between(u: Tensor, v: Tensor) -> Tensor:
     """Angle between two vectors [rad], exact at all angles: 2 atan(|u - v| / |u + v|) (Kahan)."""
-    unit_u, unit_v = u / u.norm().clamp_min(1e-30), v / v.norm()
+    unit_u = u / u.norm().clamp_min(1e-30)
+    unit_v = v / v.norm()
     return 2 * torch.atan2((unit_u - unit_v).norm(), (unit_u + unit_v).norm())
 
 

@@ -118,7 +118,8 @@ class GeometryMotion:
         """
         self._run = run
         self._cache = cache
-        self._min_targets, self._max_targets = min_targets, max_targets
+        self._min_targets = min_targets
+        self._max_targets = max_targets
         self._network = network
         self._fabric = fabric
         self.notes: tuple[str, ...] = ()

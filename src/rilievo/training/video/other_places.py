@@ -172,7 +172,8 @@ class StartWeights:
         other places that it leaves, which is at most ``max_change``.
         """
         # At the start itself, depth has not changed.
-        too_small, large_enough = 0.0, 1.0
+        too_small = 0.0
+        large_enough = 1.0
         limited_change = 0.0
         for _ in range(_BISECTION_STEPS):
             fraction = (too_small + large_enough) / 2
@@ -181,7 +182,8 @@ class StartWeights:
             with average_with_start(self.networks, self.weights, start_weight):
                 change = replay.depth_change(self.networks.depth)
             if change <= max_change:
-                large_enough, limited_change = fraction, change
+                large_enough = fraction
+                limited_change = change
             else:
                 too_small = fraction
         return large_enough, limited_change

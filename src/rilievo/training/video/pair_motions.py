@@ -709,7 +709,8 @@ def _are_rigid(transforms: Transforms) -> bool:
     """Whether all transforms are finite, rotate without stretching or mirroring, and translate."""
     if not np.isfinite(transforms).all():
         return False
-    R, last_row = transforms[:, :3, :3], transforms[:, 3]
+    R = transforms[:, :3, :3]
+    last_row = transforms[:, 3]
     is_orthonormal = np.abs(R @ R.transpose(0, 2, 1) - np.eye(3)) < _MAX_ROTATION_ERROR
     has_last_row = (last_row == [0, 0, 0, 1]).all()
     return bool(is_orthonormal.all() and (np.linalg.det(R) > 0).all() and has_last_row)
@@ -733,7 +734,8 @@ def read_estimate(path: Path) -> MotionEstimate:
 
     motions = {}
     for place, matrix in zip(stored.places.tolist(), stored.source_T_target, strict=True):
-        target, source = FramePlace(*place[:2]), FramePlace(*place[2:])
+        target = FramePlace(*place[:2])
+        source = FramePlace(*place[2:])
         motions[target, source] = matrix
 
     corners = {}

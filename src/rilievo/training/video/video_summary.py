@@ -82,7 +82,8 @@ def _positions_along_chain(
 
 def _verdict_text(record: VideoRecord) -> str:
     """Sentences that say whether the run learned, for its page."""
-    start_error, best_error = record.start_error, record.best_error
+    start_error = record.start_error
+    best_error = record.best_error
     if record.warp_error is None or record.identity_error is None:
         return "No frames were held out, so it is unknown whether the run learned anything."
     if start_error is None or best_error is None:

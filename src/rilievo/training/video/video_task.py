@@ -73,9 +73,14 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         Raises:
             InputError: If there are fewer targets than a batch has.
         """
-        self._run, self._fabric, self._workers = run, fabric, workers
-        self._frames, self._geometry, self._start = frames, geometry, start
-        self._batch_size, self._augmentation = config.batch_size, config.augmentation
+        self._run = run
+        self._fabric = fabric
+        self._workers = workers
+        self._frames = frames
+        self._geometry = geometry
+        self._start = start
+        self._batch_size = config.batch_size
+        self._augmentation = config.augmentation
         self._keeps_best = config.keep_best
         self._differences = preset_differences(config)
         self._schedule = VideoSchedule.from_config(
@@ -206,7 +211,8 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
 
     def is_validation_due(self) -> bool:
         """Whether to validate now, by steps, epochs or the clock."""
-        budget, step = self.state.time_budget, self.state.step
+        budget = self.state.time_budget
+        step = self.state.step
         if budget is None:
             return self._schedule.is_validation_due(step)
         if budget.num_validations is None:
@@ -297,7 +303,9 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         state.validations_since_best += 1
         if not self._is_better_than_best(error):
             return
-        state.best_error, state.best_step, state.validations_since_best = error, state.step, 0
+        state.best_error = error
+        state.best_step = state.step
+        state.validations_since_best = 0
         if self._fabric.is_global_zero:
             save_weights(self.learner.networks, self._run / BEST / WEIGHTS)
             self._record_checksum(self._run / BEST / WEIGHTS)
@@ -315,7 +323,8 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
 
         Return the relative change of that depth, after the return; None without replay.
         """
-        replay, state = self.learner.replay, self.state
+        replay = self.learner.replay
+        state = self.state
         if replay is None:
             return None
         with self._start.averaged():

@@ -309,7 +309,8 @@ def to_channels_first(output: Tensor, layer: Layer, size: Size) -> Tensor:
     """
     if output.ndim == 4:
         return output if output.shape[1] == layer.channels else output.permute(0, 3, 1, 2)
-    rows, columns = size[0] // layer.stride, size[1] // layer.stride
+    rows = size[0] // layer.stride
+    columns = size[1] // layer.stride
     patches = output[:, -rows * columns :]
     return patches.transpose(1, 2).unflatten(2, (rows, columns))
 

@@ -228,7 +228,8 @@ class _OutputLayout:
 
 def _find_output_layout(name: str, config: Any, network: nn.Module) -> _OutputLayout:
     """Find the layout of blocks' outputs, from a trial size or else the configured size."""
-    patch, configured_size = _vit_patch_side(config), _configured_image_size(config)
+    patch = _vit_patch_side(config)
+    configured_size = _configured_image_size(config)
     # Height and width differ, so that they cannot be mistaken for one another.
     trial_size = (4 * patch, 8 * patch) if patch else (256, 512)
     trial_error: ModelError | None = None

@@ -44,7 +44,8 @@ def load_probe3d_weights(probe: Probe, state: Mapping[str, Tensor]) -> None:
     name_patterns = _probe3d_name_patterns(probe)
     renamed = {_name_from_probe3d(name, name_patterns): tensor for name, tensor in state.items()}
     expected = probe.state_dict()
-    missing, extra = expected.keys() - renamed.keys(), renamed.keys() - expected.keys()
+    missing = expected.keys() - renamed.keys()
+    extra = renamed.keys() - expected.keys()
     if missing or extra:
         problems = []
         if missing:

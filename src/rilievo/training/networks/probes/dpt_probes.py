@@ -126,7 +126,8 @@ class LightProbe(_FusionProbe):
     default_hidden = 160
 
     def _add_layers_after_fusion(self, hidden: int) -> None:
-        middle_channels, last_channels = max(1, hidden * 4 // 5), max(1, hidden * 2 // 5)
+        middle_channels = max(1, hidden * 4 // 5)
+        last_channels = max(1, hidden * 2 // 5)
         # Stored weights have these names.
         self.twice = nn.Conv2d(hidden, middle_channels, 3, padding=1)  # after upsampling by 2
         self.again = nn.Conv2d(middle_channels, last_channels, 3, padding=1)  # after another by 2

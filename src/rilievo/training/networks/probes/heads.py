@@ -99,7 +99,8 @@ class NormalsHead(nn.Module):
 
 def bin_centres(choice: DepthChoice) -> Numbers:
     """Depths of the bins [m], from the least to the largest."""
-    least, largest = choice.least, choice.largest
+    least = choice.least
+    largest = choice.largest
     if choice.spacing == "log":
         logs = torch.linspace(math.log(least), math.log(largest), choice.bins, dtype=torch.float64)
         return logs.exp()
@@ -311,7 +312,8 @@ def _gradient_before_widening(
     """Gradient of a strip of ``width`` columns, from the gradient of the widened strip."""
     wide = strip_gradient[None].permute(0, 3, 1, 2)
     _, channels, rows, wide_width = wide.shape
-    wide_size, narrow_shape = [rows, wide_width], [1, channels, rows, width]
+    wide_size = [rows, wide_width]
+    narrow_shape = [1, channels, rows, width]
     if upsampling_mode == "nearest":
         narrow = torch.ops.aten.upsample_nearest2d_backward(wide, wide_size, narrow_shape)
     else:

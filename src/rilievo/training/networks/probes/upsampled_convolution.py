@@ -142,8 +142,10 @@ class _UpsampleConvReluConv(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, w1, b1, w2 = ctx.saved_tensors
         x_gradient = torch.empty_like(x, memory_format=torch.channels_last)
-        w1_gradient, b1_gradient = torch.zeros_like(w1), torch.zeros_like(b1)
-        w2_gradient, b2_gradient = torch.zeros_like(w2), w2.new_zeros(len(w2))
+        w1_gradient = torch.zeros_like(w1)
+        b1_gradient = torch.zeros_like(b1)
+        w2_gradient = torch.zeros_like(w2)
+        b2_gradient = w2.new_zeros(len(w2))
         hidden = ctx.hidden
         ctx.hidden = None
         for index in range(len(x)):
@@ -218,7 +220,8 @@ def _upsampled_conv_gradients(
     outputs, _, taps, _ = weight.shape
     output_gradient = output_gradient.permute(0, 2, 3, 1).contiguous()  # (b, H, W, outputs)
     tap_gradients = _tap_map_gradients(output_gradient, x, taps, upsampling)
-    x_gradient, weight_gradient = torch.zeros_like(x), torch.empty_like(weight)
+    x_gradient = torch.zeros_like(x)
+    weight_gradient = torch.empty_like(weight)
     for kernel_row in range(taps):
         # The 1×1 convolutions of a row of the kernel are one convolution to taps * outputs.
         row_gradient = tap_gradients[kernel_row].flatten(3).permute(0, 3, 1, 2)
@@ -274,7 +277,8 @@ def _conv_gradients(gradient: Tensor, x: Tensor, weight: Tensor) -> _Gradients:
         )
 
     x_gradient, *_ = _torch_conv_gradients(gradient, x, weight, padding, 1, [True, False, False])
-    weight_gradient, bias_gradient = torch.zeros_like(weight), weight.new_zeros(len(weight))
+    weight_gradient = torch.zeros_like(weight)
+    bias_gradient = weight.new_zeros(len(weight))
     height = x.shape[2]
     weight = weight.contiguous()
     # The buffers are reused by all strips, because new memory takes more time.
@@ -314,7 +318,9 @@ def _torch_conv_gradients(
     output_mask: list[bool],
 ) -> tuple[Tensor, ...]:
     """Torch's gradients with respect to input, weights and bias; ``output_mask`` says which."""
-    stride, output_padding, groups = [1, 1], [0, 0], 1
+    stride = [1, 1]
+    output_padding = [0, 0]
+    groups = 1
     is_transposed = False
     return torch.ops.aten.convolution_backward(
         gradient,

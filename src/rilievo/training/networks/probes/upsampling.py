@@ -139,7 +139,8 @@ def _split_into_bands(
     for first_row in range(0, matrix.shape[0], rows_per_band):
         rows = matrix[first_row : first_row + rows_per_band]
         nonzero_columns = rows.abs().sum(dim=(0, 2)).nonzero().flatten()
-        start, stop = int(nonzero_columns[0]), int(nonzero_columns[-1]) + 1
+        start = int(nonzero_columns[0])
+        stop = int(nonzero_columns[-1]) + 1
         yield Band(
             output_start=first_row,
             output_stop=first_row + rows.shape[0],

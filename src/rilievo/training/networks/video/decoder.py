@@ -85,7 +85,8 @@ class DepthDecoder(nn.Module):
         """Convolve the features of the coarser level, double them, join ``skip``, and convolve."""
         # Each level has two convolutions, and the coarsest level comes first.
         index = 2 * (self._num_levels - 1 - level)
-        before_doubling, after_doubling = self.decoder[index], self.decoder[index + 1]
+        before_doubling = self.decoder[index]
+        after_doubling = self.decoder[index + 1]
         assert isinstance(after_doubling, ConvELU), "a level has two convolutions"
         return after_doubling.forward_doubled(before_doubling(x), skip)
 
@@ -150,7 +151,10 @@ class _ELU(Function):
     def backward(ctx: Any, *upstream: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         [result] = ctx.saved_tensors
         [gradient] = upstream
-        alpha, scale, input_scale, is_result = 1, 1, 1, True
+        alpha = 1
+        scale = 1
+        input_scale = 1
+        is_result = True
         return torch.ops.aten.elu_backward(gradient, alpha, scale, input_scale, is_result, result)
 
 

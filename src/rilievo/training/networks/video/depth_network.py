@@ -61,8 +61,10 @@ class SmallDecoder(_FrozenNorms):
     def __init__(self, blueprint: VideoBlueprint) -> None:
         super().__init__()
         embedded = SmallNet()
-        self.context, self.merges = embedded.context, embedded.merges
-        self.head, self.upsample = embedded.head, embedded.upsample
+        self.context = embedded.context
+        self.merges = embedded.merges
+        self.head = embedded.head
+        self.upsample = embedded.upsample
         self._blueprint = blueprint
 
     def forward(self, features: FeatureMaps) -> tuple[OneChannel, ...]:
@@ -149,7 +151,8 @@ def sigmoid_to_inverse_depth(
     sigmoid: Float[Any, "*b"], blueprint: VideoBlueprint
 ) -> Float[Any, "*b"]:
     """Convert sigmoids to inverse depth, from 1 / ``max_depth`` to 1 / ``min_depth``."""
-    min_inverse, max_inverse = 1 / blueprint.max_depth, 1 / blueprint.min_depth
+    min_inverse = 1 / blueprint.max_depth
+    max_inverse = 1 / blueprint.min_depth
     return min_inverse + (max_inverse - min_inverse) * sigmoid
 
 

@@ -168,7 +168,9 @@ def _conv_gradients(
     bias_sizes = [len(weight)]
     stride = dilation = [1, 1]
     padding = output_padding = [0, 0]
-    is_transposed, groups, output_mask = False, 1, [True, True, bias]
+    is_transposed = False
+    groups = 1
+    output_mask = [True, True, bias]
     return torch.ops.aten.convolution_backward(
         gradient,
         x,

@@ -113,7 +113,9 @@ class DilatedBlock(nn.Module):
 
     def forward(self, x: Channels) -> Channels:
         """Return ``x`` plus the scaled residual."""
-        depthwise, pointwise, layer_scale = self.spread, self.mix, self.share
+        depthwise = self.spread
+        pointwise = self.mix
+        layer_scale = self.share
         return x + layer_scale * pointwise(self.norm(depthwise(x)))
 
 

@@ -69,7 +69,8 @@ def read_official_checkpoint(folder: Path, *, pose: bool = True) -> OfficialWeig
 
     ``pose`` is whether to read the pose network too, if there is one.
     """
-    encoder_file, depth_file = folder / ENCODER, folder / DEPTH
+    encoder_file = folder / ENCODER
+    depth_file = folder / DEPTH
     entries = _read_encoder_entries(folder)
     encoder_name = _resnet_name(entries, encoder_file)
     is_stereo = _uses_stereo(entries, encoder_file)
@@ -231,7 +232,8 @@ def _read_scales(entries: Entries, path: Path) -> tuple[int, ...]:
 
 def _read_size(entries: Entries, path: Path) -> tuple[int, int]:
     """Read the (height, width) of a checkpoint's images; ``ModelError`` for other sizes."""
-    height, width = entries.get("height"), entries.get("width")
+    height = entries.get("height")
+    width = entries.get("width")
     if type(height) is not int or type(width) is not int:
         raise ModelError(
             f"{path}: its height is {height!r} and its width {width!r}; expected integers"

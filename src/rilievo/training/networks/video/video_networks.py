@@ -82,7 +82,8 @@ class VideoNetworks(nn.Module):
 
     def __init__(self, blueprint: VideoBlueprint, offsets: Sequence[int]) -> None:
         super().__init__()
-        self.blueprint, self.offsets = blueprint, tuple(offsets)
+        self.blueprint = blueprint
+        self.offsets = tuple(offsets)
         self.depth = DepthNet(blueprint)
         self.pose = make_pose_net(blueprint, offsets, encoder=self.depth.encoder)
         self.mask = None

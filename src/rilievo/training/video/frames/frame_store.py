@@ -253,7 +253,8 @@ def _store_missing_images(
     progress: Progress | None,
 ) -> None:
     """Decode and store the wanted images that the store lacks, and write its description."""
-    num_images, frame_bytes = len(sequence.files), _frame_bytes(size)
+    num_images = len(sequence.files)
+    frame_bytes = _frame_bytes(size)
     stored_description = files.read_description()
     if stored_description is not None and stored_description.count != num_images:
         stored_description = None

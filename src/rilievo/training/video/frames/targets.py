@@ -82,7 +82,8 @@ class Neighbours:
         self, sequences: Sequence[Clip], runs: Mapping[int, Sequence[Sequence[int]]]
     ) -> None:
         """Index sequences; ``runs`` has the runs of frame indices by the index of a sequence."""
-        self._sequences, self._runs = sequences, runs
+        self._sequences = sequences
+        self._runs = runs
         self._index_of_sequence = {sequence.id: index for index, sequence in enumerate(sequences)}
         self._index_by_number: dict[int, dict[int, int]] = {}
 

@@ -45,33 +45,43 @@ _MAX_BROKEN_NOTES = 10
 
 
 @dataclass(slots=True, kw_only=True)
-class _StoreOpener:
-    """Opens the frame stores of sequences, and collects which frames are broken.
+class _FrameDecoder:
+    """Decodes the frames of sequences, and collects which frames are broken.
 
     Attributes:
         size: Training size [px].
         cache: Folder of decoded frames.
         notes: List to which notes on broken frames are added.
+        stores: Stored frames of the sequences that were decoded, by the sequence's index.
     """
 
     size: Size
     cache: Path
     progress: Progress | None
     notes: list[str]
+    stores: dict[int, FrameStore] = field(default_factory=dict)
     broken_frames: set[FramePlace] = field(default_factory=set)
 
-    def open(
+    def decode(
         self, sequence_index: int, sequence: Clip, needed_frames: Sequence[int] | None = None
-    ) -> FrameStore:
+    ) -> None:
         """Decode the needed frames of a sequence that are not stored yet; None means all."""
         store = open_store(
             sequence, self.size, self.cache, wanted=needed_frames, progress=self.progress
         )
+        self.stores[sequence_index] = store
         for frame, reason in store.broken.items():
             self.broken_frames.add(FramePlace(sequence_index, frame))
             if len(self.broken_frames) <= _MAX_BROKEN_NOTES:
                 self.notes.append(Note(Text("skipped: ", reason)))
-        return store
+
+    def note_totals(self) -> None:
+        """Note how many broken frames have no note of their own, and the size of the cache."""
+        num_unlisted = len(self.broken_frames) - _MAX_BROKEN_NOTES
+        if num_unlisted > 0:
+            self.notes.append(f"skipped: {count_text(num_unlisted, 'more broken frame')}")
+        megabytes = sum(allocated_bytes(store.path) for store in self.stores.values()) / 1e6
+        self.notes.append(f"{printable(self.cache)}: the decoded frames take {megabytes:,.1f} MB")
 
 
 def open_frames(
@@ -94,46 +104,31 @@ def open_frames(
         InputError: If the footage cannot be used.
     """
     notes: list[str] = []
-    opener = _StoreOpener(size=size, cache=cache, progress=progress, notes=notes)
+    decoder = _FrameDecoder(size=size, cache=cache, progress=progress, notes=notes)
     sequences = list_sequences(data)
-    stores: dict[int, FrameStore] = {}
     for index, sequence in enumerate(sequences):
         # The targets of these sequences are only known after all their frames are decoded.
-        if sequence.video is not None or needs_measured_motion(
-            sequence, min_motion=data.least_motion
-        ):
-            stores[index] = opener.open(index, sequence)
-
+        if sequence.video is not None or _needs_measured_motion(sequence, data):
+            decoder.decode(index, sequence)
+    stores = decoder.stores
     sequences = [
         sequence if sequence.video is None else with_counted_frames(sequence, stores[index].count)
         for index, sequence in enumerate(sequences)
     ]
-    runs_by_sequence: list[SequenceRuns] = []
-    for index, sequence in enumerate(sequences):
-        sequence_runs = _find_runs(sequence, stores.get(index), data)
-        runs_by_sequence.append(sequence_runs)
-        if sequence_runs.motion is not None:
-            notes += motion_notes(
-                sequence, sequence_runs.motion, sequence_runs.stride, stores[index]
-            )
-    offsets = offsets_of_all_sources(data, offsets)
-    neighbours = Neighbours(
-        sequences, {index: each.runs for index, each in enumerate(runs_by_sequence)}
-    )
-    target_sets = [
-        neighbours.find_targets(index, offsets, each.stride)
-        for index, each in enumerate(runs_by_sequence)
+
+    runs_by_sequence = [
+        _find_runs(sequence, stores.get(index), data) for index, sequence in enumerate(sequences)
     ]
+    for index, runs in enumerate(runs_by_sequence):
+        if runs.motion is not None:
+            notes += motion_notes(sequences[index], runs.motion, runs.stride, stores[index])
+    offsets = offsets_of_all_sources(data, offsets)
+    target_sets = _find_targets(sequences, runs_by_sequence, offsets)
 
     for index, sequence in enumerate(sequences):
         if index not in stores:
-            needed_frames = _frames_of_targets(target_sets, index)
-            stores[index] = opener.open(index, sequence, needed_frames)
-    num_unlisted = len(opener.broken_frames) - _MAX_BROKEN_NOTES
-    if num_unlisted > 0:
-        notes.append(f"skipped: {count_text(num_unlisted, 'more broken frame')}")
-    megabytes = sum(allocated_bytes(store.path) for store in stores.values()) / 1e6
-    notes.append(f"{printable(cache)}: the decoded frames take {megabytes:,.1f} MB")
+            decoder.decode(index, sequence, _frames_of_targets(target_sets, index))
+    decoder.note_totals()
 
     clips = [
         _make_open_clip(sequence, stores[index], runs_by_sequence[index].stride, data)
@@ -146,8 +141,8 @@ def open_frames(
         data,
         clips,
         target_sets,
-        motions=[each.motion for each in runs_by_sequence if each.motion is not None],
-        broken_frames=opener.broken_frames,
+        motions=[runs.motion for runs in runs_by_sequence if runs.motion is not None],
+        broken_frames=decoder.broken_frames,
         offsets=offsets,
         source_pyramids=source_pyramids,
         notes=notes,
@@ -160,9 +155,13 @@ def offsets_of_all_sources(data: VideoData, offsets: tuple[int, ...]) -> tuple[i
     return (*temporal_offsets, OTHER_EYE) if data.stereo else temporal_offsets
 
 
+def _needs_measured_motion(sequence: Clip, data: VideoData) -> bool:
+    return needs_measured_motion(sequence, min_motion=data.least_motion)
+
+
 def _find_runs(sequence: Clip, frames: FrameStore | None, data: VideoData) -> SequenceRuns:
     """Find the runs of frames of a sequence and its stride, from its motion if that is needed."""
-    if frames is None or not needs_measured_motion(sequence, min_motion=data.least_motion):
+    if frames is None or not _needs_measured_motion(sequence, data):
         return runs_by_number(sequence)
     return runs_by_motion(
         sequence,
@@ -171,6 +170,20 @@ def _find_runs(sequence: Clip, frames: FrameStore | None, data: VideoData) -> Se
         min_motion=data.least_motion,
         parallax=data.parallax,
     )
+
+
+def _find_targets(
+    sequences: Sequence[Clip],
+    runs_by_sequence: Sequence[SequenceRuns],
+    offsets: tuple[int, ...],
+) -> list[SequenceTargets]:
+    """Find the targets of each sequence, with their sources at these offsets."""
+    runs_by_index = {index: runs.runs for index, runs in enumerate(runs_by_sequence)}
+    neighbours = Neighbours(sequences, runs_by_index)
+    return [
+        neighbours.find_targets(index, offsets, runs.stride)
+        for index, runs in enumerate(runs_by_sequence)
+    ]
 
 
 def _frames_of_targets(target_sets: Sequence[SequenceTargets], sequence_index: int) -> list[int]:
@@ -237,19 +250,17 @@ def _split_into_video_frames(
 
     usable = [target for target_set in usable_sets for target in target_set.all_targets]
     num_found = sum(len(target_set.all_targets) for target_set in target_sets)
-    num_unusable = num_found - len(usable)
-    num_without_sources = sum(target_set.num_without_sources for target_set in target_sets)
-    counts = {
-        "without motion": sum(motion.still for motion in motions),
-        "without a neighbour on each side": num_without_sources,
-        "with a broken frame or an unknown pose": num_unusable,
-        "next to held-out frames": split.num_near_held_out,
-        "held out": len(split.held_out),
-        "beyond the limit": len(split.training) - len(training),
-    }
-    left_out = ", ".join(f"{count:,} {reason}" for reason, count in counts.items() if count)
-    if num_without_sources or num_unusable or split.num_near_held_out:
-        notes.append(f"{count_text(len(training), 'target')} to train on; other frames: {left_out}")
+    counts = _LeftOutCounts(
+        without_motion=sum(motion.still for motion in motions),
+        without_sources=sum(target_set.num_without_sources for target_set in target_sets),
+        unusable=num_found - len(usable),
+        near_held_out=split.num_near_held_out,
+        held_out=len(split.held_out),
+        beyond_limit=len(split.training) - len(training),
+    )
+    if counts.has_unexpected:
+        num_training = count_text(len(training), "target")
+        notes.append(f"{num_training} to train on; other frames: {counts.describe()}")
     if split.num_too_short:
         notes.append(
             f"{_name_short_clips(split.num_too_short, len(target_sets))} too short to hold out a "
@@ -269,8 +280,39 @@ def _split_into_video_frames(
         offsets=offsets,
         sequences=tuple(clips),
         notes=tuple(notes),
-        left_out=left_out,
+        left_out=counts.describe(),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _LeftOutCounts:
+    """Numbers of frames that are no targets to train on, by reason."""
+
+    without_motion: int
+    without_sources: int
+    unusable: int
+    near_held_out: int
+    held_out: int
+    beyond_limit: int
+
+    @property
+    def has_unexpected(self) -> bool:
+        """Whether a reason applies that the user neither chose nor reads in another note."""
+        return bool(self.without_sources or self.unusable or self.near_held_out)
+
+    def describe(self) -> str:
+        """Describe the counts that are not 0."""
+        count_by_reason = {
+            "without motion": self.without_motion,
+            "without a neighbour on each side": self.without_sources,
+            "with a broken frame or an unknown pose": self.unusable,
+            "next to held-out frames": self.near_held_out,
+            "held out": self.held_out,
+            "beyond the limit": self.beyond_limit,
+        }
+        return ", ".join(
+            f"{count:,} {reason}" for reason, count in count_by_reason.items() if count
+        )
 
 
 def _name_short_clips(num_too_short: int, num_sequences: int) -> str:
