@@ -388,30 +388,35 @@ def _download_file(entry: CatalogueEntry, file: RemoteFile, folder: Path) -> Pat
     """
     blobs = folder / "blobs"
     blobs.mkdir(parents=True, exist_ok=True)
-    part = blobs / f"{_temporary_name(file)}.incomplete"
+    incomplete = blobs / f"{_temporary_name(file)}.incomplete"
     if file.size is not None:
-        bytes_present = part.stat().st_size if part.exists() else 0
+        bytes_present = incomplete.stat().st_size if incomplete.exists() else 0
         _check_free_bytes(blobs, file.size - bytes_present)
     try:
-        download = _resume_download(entry, file, part)
-        commit = download.announced.commit
+        download = _resume_download(entry, file, incomplete)
         _check_size_and_sha256(entry, file, download)
-        link = cached_path(entry, file, commit)
+        link = cached_path(entry, file, download.announced.commit)
         _check_first_sha256(entry, link, download.sha256)
     except ModelError:
-        part.unlink(missing_ok=True)
+        incomplete.unlink(missing_ok=True)
         raise
 
     blob = blobs / download.sha256
-    os.replace(part, blob)
+    os.replace(incomplete, blob)
     sync_folder(blobs)
-    if commit is not None and commit != entry.revision:
-        reference = folder / "refs" / entry.revision
-        reference.parent.mkdir(parents=True, exist_ok=True)
-        reference.write_text(commit, encoding="utf-8")
+    _pin_commit(entry, folder, download.announced.commit)
     _link_blob(blob, link, is_only_file=len(entry.files) == 1)
     record_sha256(link, download.sha256)
     return link
+
+
+def _pin_commit(entry: CatalogueEntry, folder: Path, commit: str | None) -> None:
+    """Record the commit of a branch, which ``pinned_commit`` reads; None if it is unknown."""
+    if commit is None or commit == entry.revision:
+        return
+    reference = folder / "refs" / entry.revision
+    reference.parent.mkdir(parents=True, exist_ok=True)
+    reference.write_text(commit, encoding="utf-8")
 
 
 def _check_announced_file(
@@ -504,9 +509,12 @@ class _Download:
     announced: HubFileInfo
 
 
-def _resume_download(entry: CatalogueEntry, file: RemoteFile, part: Path) -> _Download:
-    """Download a file into ``part``, after the bytes that an earlier attempt left there."""
-    with part.open("ab") as out:
+def _resume_download(entry: CatalogueEntry, file: RemoteFile, incomplete: Path) -> _Download:
+    """Download a file into ``incomplete``, after the bytes that an earlier attempt left there.
+
+    If there are too many bytes, or the server sends the whole file, the download begins anew.
+    """
+    with incomplete.open("ab") as out:
         offset = out.tell()
         if file.size is not None and offset > file.size:
             out.truncate(0)
@@ -519,7 +527,7 @@ def _resume_download(entry: CatalogueEntry, file: RemoteFile, part: Path) -> _Do
             announced = parse_hub_headers(response) if entry.is_on_hub else HubFileInfo()
             _check_announced_file(entry, file, announced, _total_size(response, offset))
             # The hash of the bytes that are there already is continued with those that follow.
-            with part.open("rb") as bytes_present:
+            with incomplete.open("rb") as bytes_present:
                 running_hash = hashlib.file_digest(bytes_present, "sha256")
             size = _append_response(response, out, running_hash, offset, file, entry.name)
         out.flush()

@@ -152,19 +152,16 @@ class ResizedInput(InputMaker):
 class LetterboxedInput(InputMaker):
     """Resizes a photograph into a frame of fixed size, whose border has the mean colour."""
 
-    def __init__(self, family: NetworkFamily, path: Path) -> None:
-        """Find out from the network's file whether the pixels have to be normalised here.
+    def __init__(self, preparation: Preparation, *, needs_normalisation: bool) -> None:
+        """Keep the size of the frame, and the mean and deviation of colours as levels (0 to 255).
 
-        Some files of a family contain the normalisation. They have the mean colour among their
-        constants.
+        ``needs_normalisation`` says that the network does not normalise its input itself.
         """
-        preparation = _required_preparation(family)
-        self._frame = preparation.sizing.height, preparation.sizing.width
-        red, green, blue = (255 * channel for channel in preparation.mean)
-        self._mean = (red, green, blue)
+        self._frame = (preparation.sizing.height, preparation.sizing.width)
+        self._mean = _mean_levels(preparation)
         self._std = [255 * channel for channel in preparation.std]
-        self._needs_normalisation = not contains_floats(path, self._mean)
-        self.settings = {"normalised": self._needs_normalisation}
+        self._needs_normalisation = needs_normalisation
+        self.settings = {"normalised": needs_normalisation}
 
     def size(self, shape: tuple[int, int]) -> tuple[int, int]:
         """Size of the frame, for all photographs."""
@@ -220,11 +217,17 @@ class TokenSettings:
 def make_input_maker(
     family: NetworkFamily, path: Path, settings: Mapping[str, Setting], model: str
 ) -> InputMaker:
-    """Make the ``InputMaker`` for a network, by the input form of its family."""
+    """Make the ``InputMaker`` for a network, by the input form of its family.
+
+    ``path`` is the file of the network. Some files of a family normalise the pixels themselves.
+    """
     if family.input_form is InputForm.RESIZED:
         return ResizedInput(family)
     if family.input_form is InputForm.LETTERBOXED:
-        return LetterboxedInput(family, path)
+        preparation = _required_preparation(family)
+        # Networks that normalise their input have the mean colour among their constants.
+        is_normalised_inside = contains_floats(path, _mean_levels(preparation))
+        return LetterboxedInput(preparation, needs_normalisation=not is_normalised_inside)
     return PatchInput(family, read_settings(TokenSettings, settings, model).tokens)
 
 
@@ -260,6 +263,12 @@ def contains_floats(path: Path, values: Sequence[float]) -> bool:
     byte_patterns = [np.array(values).astype(dtype).tobytes() for dtype in ("<f4", "<f2", "<f8")]
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return any(content.find(pattern) >= 0 for pattern in byte_patterns)
+
+
+def _mean_levels(preparation: Preparation) -> tuple[float, float, float]:
+    """Mean colour as levels from 0 to 255."""
+    red, green, blue = (255 * channel for channel in preparation.mean)
+    return red, green, blue
 
 
 def _required_preparation(family: NetworkFamily) -> Preparation:

@@ -8,7 +8,6 @@ before the tiles are blended.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 
 import numpy as np
 from PIL import Image
@@ -76,11 +75,13 @@ class _Box:
     width: int
 
 
-class _TileCanvas:
-    """Weighted sum of tiles, at the resolution at which the network sees a tile.
+_Fields = dict[str, Float32[np.ndarray, "c h w"]]
+"""Fields of an inference by their names: ``_DEPTH``, normals (with 3 channels), and so on."""
+_DEPTH = "depth"
 
-    The fields of an inference are stacked along the first axis, in the order of ``_stack_fields``.
-    """
+
+class _TileCanvas:
+    """Weighted sum of tiles, at the resolution at which the network sees a tile."""
 
     def __init__(
         self,
@@ -102,90 +103,106 @@ class _TileCanvas:
         self._scale = (y_scale, x_scale)
         self._shape = (round(shape[0] * y_scale), round(shape[1] * x_scale))
         self._space = space
-        self._whole, self._valid = _stack_fields(whole, space, self._shape)
-        self._weighted_sum = np.zeros_like(self._whole)
+        self._whole_fields, self._valid = _resize_fields(whole, space, self._shape)
+        self._weighted_sums = {
+            name: np.zeros_like(field) for name, field in self._whole_fields.items()
+        }
         self._weight = np.zeros(self._shape, np.float32)
-        self._has_depth = whole.depth is not None
-        self._has_normals = whole.normals is not None
-        self._has_confidence = whole.confidence is not None
-        self._has_sky = whole.sky is not None
 
     def add_tile(self, box: _Box, tile: Inference) -> None:
         """Add a tile, after its coarse shape is replaced by that of the whole photograph."""
+        window = self._window(box)
+        weight = _fade_weights(self._weight[window].shape)
+        fields, valid = _resize_fields(tile, self._space, weight.shape)
+        valid &= self._valid[window]
+        for name, whole_field in self._whole_fields.items():
+            whole = whole_field[:, *window]
+            field = fields[name]
+            if name == _DEPTH:
+                matched = self._space.match(field[0], whole[0], valid)[None]
+                detailed = matched + _coarse_shape(whole - matched, valid)
+                detailed = np.where(valid, detailed, whole)
+            else:
+                detailed = field + _coarse_shape(whole - field)
+            self._weighted_sums[name][:, *window] += weight * detailed
+        self._weight[window] += weight
+
+    def _window(self, box: _Box) -> tuple[slice, slice]:
+        """Rows and columns of a tile on the canvas."""
         y_scale, x_scale = self._scale
-        top, left = round(box.top * y_scale), round(box.left * x_scale)
+        top = round(box.top * y_scale)
+        left = round(box.left * x_scale)
         bottom = min(self._shape[0], top + round(box.height * y_scale))
         right = min(self._shape[1], left + round(box.width * x_scale))
-        window = (slice(top, bottom), slice(left, right))
-
-        whole_fields = self._whole[:, *window]
-        fields, valid = _stack_fields(tile, self._space, whole_fields.shape[1:])
-        valid &= self._valid[window]
-        if self._has_depth:
-            fields[0] = self._space.match(fields[0], whole_fields[0], valid)
-        detailed = fields + _coarse_shape(whole_fields - fields, valid)
-        # The first field is depth; without depth, all pixels are valid.
-        detailed[0] = np.where(valid, detailed[0], whole_fields[0])
-        weight = _fade_weights(whole_fields.shape[1:])
-        self._weighted_sum[:, *window] += weight * detailed
-        self._weight[window] += weight
+        return slice(top, bottom), slice(left, right)
 
     def blended_inference(self) -> Inference:
         """Weighted mean of the tiles."""
-        fields = iter(self._weighted_sum / self._weight)
-        depth = self._space.to_depth(next(fields)) if self._has_depth else None
-        normals = np.stack([*islice(fields, 3)]) if self._has_normals else None
-        # The sum of detail and coarse shape may be outside 0 to 1.
-        confidence = next(fields).clip(0, 1) if self._has_confidence else None
-        sky = next(fields).clip(0, 1) if self._has_sky else None
+        means = {
+            name: weighted_sum / self._weight for name, weighted_sum in self._weighted_sums.items()
+        }
+        depth = means.get(_DEPTH)
         return Inference(
-            depth=depth,
+            depth=None if depth is None else self._space.to_depth(depth[0]),
             valid=None if self._valid.all() else self._valid,
-            normals=normals,
-            confidence=confidence,
-            sky=sky,
+            normals=means.get("normals"),
+            confidence=_as_probability(means.get("confidence")),
+            sky=_as_probability(means.get("sky")),
         )
 
 
-def _stack_fields(
-    inference: Inference, space: BlendingSpace, shape: tuple[int, ...]
-) -> tuple[np.ndarray, Mask]:
-    """Stack the fields of an inference, resized to ``shape``, and return where depth is valid.
+def _as_probability(field: Float32[np.ndarray, "1 h w"] | None) -> Field | None:
+    """Limit a field to 0 to 1, because the sum of detail and coarse shape may be outside."""
+    return None if field is None else field[0].clip(0, 1)
 
-    The order is depth in the blending space, three components of normals, confidence and sky. What
-    the inference lacks is left out.
+
+def _resize_fields(
+    inference: Inference, space: BlendingSpace, shape: tuple[int, ...]
+) -> tuple[_Fields, Mask]:
+    """Resize the fields of an inference to ``shape``, and return where depth is valid.
+
+    Depth is converted to the blending space. Fields that the inference lacks are left out.
     """
     size = (shape[0], shape[1])
-    fields = [] if inference.depth is None else [depth_in_space(inference, space)]
-    fields += [] if inference.normals is None else list(inference.normals)
-    probabilities = (inference.confidence, inference.sky)
-    fields += [probability for probability in probabilities if probability is not None]
-    stack = np.stack([resize(field, size) for field in fields])
-    valid = inference.valid
-    if inference.depth is None or valid is None:
-        return stack, np.ones(size, bool)
+    fields: _Fields = {}
+    if inference.normals is not None:
+        fields["normals"] = np.stack([resize(channel, size) for channel in inference.normals])
+    if inference.confidence is not None:
+        fields["confidence"] = resize(inference.confidence, size)[None]
+    if inference.sky is not None:
+        fields["sky"] = resize(inference.sky, size)[None]
+    if inference.depth is None:
+        return fields, np.ones(size, bool)
 
+    depth = depth_in_space(inference, space)
+    resized_depth = resize(depth, size)
+    if inference.valid is None:
+        return {_DEPTH: resized_depth[None], **fields}, np.ones(size, bool)
     # Depth is the mean of the valid pixels around a resized one, as in ``resize_to_depth_map``.
-    valid_fraction = resize(valid.astype(np.float32), size)
+    valid_fraction = resize(inference.valid.astype(np.float32), size)
     resized_valid = valid_fraction > 0.5
-    depth_sum = resize(np.where(valid, fields[0], np.float32(0)), size)
-    np.divide(depth_sum, valid_fraction, out=stack[0], where=resized_valid)
-    return stack, resized_valid
+    depth_sum = resize(np.where(inference.valid, depth, np.float32(0)), size)
+    mean_depth = np.divide(depth_sum, valid_fraction, out=resized_depth.copy(), where=resized_valid)
+    return {_DEPTH: mean_depth[None], **fields}, resized_valid
 
 
-def _coarse_shape(fields: np.ndarray, valid: Mask) -> np.ndarray:
-    """Coarse shape of each field: the means of a few cells, interpolated smoothly.
+def _coarse_shape(
+    field: Float32[np.ndarray, "c h w"], valid: Mask | None = None
+) -> Float32[np.ndarray, "c h w"]:
+    """Coarse shape of each channel: the means of a few cells, interpolated smoothly.
 
-    The mask is that of depth, which is the first field; the others are valid everywhere.
+    ``valid`` are the pixels that count; None if all do.
     """
-    height, width = fields.shape[1:]
-    grids = [_cell_means(field) for field in fields]
-    if not valid.all():
-        grids[0] = _valid_cell_means(fields[0], valid)
-    smooth_fields = [
-        Image.fromarray(grid).resize((width, height), Image.Resampling.BICUBIC) for grid in grids
-    ]
-    return np.stack([np.asarray(field) for field in smooth_fields])
+    height, width = field.shape[1:]
+    smooth_channels = []
+    for channel in field:
+        if valid is None or valid.all():
+            grid = _cell_means(channel)
+        else:
+            grid = _valid_cell_means(channel, valid)
+        smooth = Image.fromarray(grid).resize((width, height), Image.Resampling.BICUBIC)
+        smooth_channels.append(np.asarray(smooth))
+    return np.stack(smooth_channels)
 
 
 def _cell_means(field: Field) -> Float32[np.ndarray, "c c"]:

@@ -120,7 +120,10 @@ def resize_by_filter(
     resize_filter: Filter,
     windows: tuple[Window, Window] | None = None,
 ) -> Float32[np.ndarray, "*c h w"]:
-    """Resize a field, or only the windows of its rows and columns, to ``shape``."""
+    """Resize a field, or each channel of it, to ``shape`` with a filter.
+
+    ``windows`` are the parts of its rows and of its columns that become the result; None for all.
+    """
     if windows is None and resize_filter is Filter.ANTIALIASED:
         return resize(field, shape)
     if windows is None and field.shape[-2:] == shape:
@@ -131,9 +134,18 @@ def resize_by_filter(
         )
     if windows is not None and resize_filter is Filter.ANTIALIASED:
         return _resize_windows_antialiased(field, shape, windows)
+    return _interpolate_columns_and_rows(field, shape, resize_filter, windows)
 
-    # The filters are separable: columns are interpolated first, then rows.
-    (old_height, old_width), (height, width) = field.shape, shape
+
+def _interpolate_columns_and_rows(
+    field: Float32[np.ndarray, "a b"],
+    shape: tuple[int, int],
+    resize_filter: Filter,
+    windows: tuple[Window, Window] | None,
+) -> Float32[np.ndarray, "h w"]:
+    """Interpolate the columns first and then the rows, because the filters are separable."""
+    old_height, old_width = field.shape
+    height, width = shape
     row_window, column_window = windows or (None, None)
     wide = np.zeros((old_height, width), np.float32)
     for columns, weights in _filter_taps(old_width, width, resize_filter, column_window):
@@ -153,8 +165,9 @@ def _resize_windows_antialiased(
     top, bottom = row_window.ends(field.shape[0])
     left, right = column_window.ends(field.shape[1])
     image = Image.fromarray(np.ascontiguousarray(field))
-    size, box = (shape[1], shape[0]), (left, top, right, bottom)
-    return np.asarray(image.resize(size, Image.Resampling.BILINEAR, box=box))
+    height, width = shape
+    box = (left, top, right, bottom)
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box=box))
 
 
 def _filter_taps(
@@ -182,9 +195,11 @@ def _filter_taps(
     pixel_before = np.floor(positions).astype(np.int64)
     fraction = positions - pixel_before.astype(np.float32)
     if resize_filter is Filter.LINEAR:
-        first_pixel, weights = pixel_before, [1 - fraction, fraction]
+        first_pixel = pixel_before
+        weights = [1 - fraction, fraction]
     else:
-        first_pixel, weights = pixel_before - 1, _cubic_weights(fraction)
+        first_pixel = pixel_before - 1
+        weights = _cubic_weights(fraction)
     return [
         (np.clip(first_pixel + offset, 0, old_length - 1), weight.astype(np.float32))
         for offset, weight in enumerate(weights)
@@ -260,7 +275,22 @@ def resize_to_depth_map(
     if valid is None or valid.all():
         values = resize_depth(depth, shape, rule, positive=kind.is_depth, shift=shift)
         return DepthMap(values=limit_depth(values, rule), kind=kind)
+    return _resize_with_gaps(depth, valid, kind, shape, rule, shift)
 
+
+def _resize_with_gaps(
+    depth: Float32[np.ndarray, "a b"],
+    valid: Bool[np.ndarray, "a b"],
+    kind: DepthKind,
+    shape: tuple[int, int],
+    rule: Resizing,
+    shift: float,
+) -> DepthMap:
+    """Resize depth that has invalid pixels.
+
+    A new pixel is valid if most of the pixels around it are. Its depth is the mean of the valid
+    ones, unless the rule blends all pixels, as the authors of some models do.
+    """
     # Weights are resized linearly: cubic weights have both signs and may cancel to 0.
     linear_filter = Filter.LINEAR if rule.filter is Filter.CUBIC else rule.filter
     valid_fraction = resize_by_filter(valid.astype(np.float32), shape, linear_filter)
