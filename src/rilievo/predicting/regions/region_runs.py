@@ -216,7 +216,9 @@ def _parse_region(text: str) -> Region:
     Raises:
         MissingFileError: If it is the name of a table or a folder, which does not exist.
     """
-    if Path(text).suffix.lower() in (".json", ".csv", ".txt") or os.sep in text:
+    if Path(text).suffix.lower() in (".json", ".csv", ".txt"):
+        raise MissingFileError("no such file", path=printable(text))
+    if os.sep in text:
         raise MissingFileError("no such file or folder", path=printable(text))
     return as_region(text)
 
