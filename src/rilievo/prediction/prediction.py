@@ -231,13 +231,16 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
     def measure_box(self, region: "RegionLike", name: str = "") -> "RegionMeasurement": ...
     @overload
     def measure_box(self, region: "DetectedBoxes") -> "list[RegionMeasurement]": ...
-    def measure_box(self, region: Any, name: str = "") -> Any:
-        """Measure distance and size of the object in a region.
+    def measure_box(
+        self, region: "RegionLike | DetectedBoxes", name: str = ""
+    ) -> "RegionMeasurement | list[RegionMeasurement]":
+        """Measure the distance and the size of the object in a bounding box or a mask.
 
         Args:
-            region: Box (u1, v1, u2, v2) [px] or mask (h, w). For the boxes of a detector, the
-                result is a list.
-            name: Name of the object.
+            region: Upper left and lower right corner of the box (u1, v1, u2, v2) [px]; or a mask
+                (h, w), true at the object. Or all boxes of a detector, such as
+                ``supervision.Detections``, for which the result is a list.
+            name: Name of the object, for the result. The boxes of a detector have their own names.
 
         Raises:
             InputError: If the depth is affine, or the size of a mask is not that of the image.
@@ -248,9 +251,9 @@ class Prediction(PredictionRecord):  # pyright: ignore[reportGeneralTypeIssues]
         from rilievo.measure.regions import DetectedBoxes, regions_of_detector
 
         measurer = RegionMeasurer(self)
-        if isinstance(region, DetectedBoxes):
-            return [measurer.measure(detection) for detection in regions_of_detector(region)]
-        return measurer.measure(region, name)
+        if not isinstance(region, DetectedBoxes):
+            return measurer.measure(region, name)
+        return [measurer.measure(detected) for detected in regions_of_detector(region)]
 
     def save(
         self,
