@@ -391,12 +391,18 @@ earlier run to which they are added, if there is one, and the permission."""
 class RecordedFiles:
     """Files of one result, which are written together with the JSON that describes them.
 
-    The JSON also describes the files of earlier runs that stay. Until the files are committed,
-    another process may write a JSON of its own; then the two are merged under the lock.
+    The JSON also describes the files of earlier runs that stay. The steps are:
+
+    1. ``RecordedFiles(...)`` claims the files, which checks that they may be written.
+    2. ``create_record_part`` creates the temporary file of the JSON.
+    3. The caller writes the files into ``file_set``, which has temporary files, too.
+    4. ``write_record`` writes the JSON.
+    5. ``commit_files`` renames all of them under a lock. If another process has written its own
+       JSON since the claim, the files are claimed again, and the JSON is merged with that one.
 
     Attributes:
         claim: Permission to write the files.
-        file_set: Temporary files, which ``commit_files`` renames.
+        file_set: Temporary files of the result.
     """
 
     def __init__(self, stem: Path, claim_files: ClaimFiles) -> None:
@@ -406,9 +412,9 @@ class RecordedFiles:
             OutputError: If they may not be written.
         """
         self._stem = stem
-        # Read before the claim, so that a JSON that is written after it is noticed.
-        self._state = record_state(stem)
-        self._earlier, self.claim = claim_files()
+        # Read before the claim, so that a JSON that is written during the claim is noticed.
+        self._state_before_claim = record_state(stem)
+        self._earlier_sidecar, self.claim = claim_files()
         self.file_set = self.claim.make_file_set()
         self._record_part: Path | None = None
 
@@ -417,23 +423,25 @@ class RecordedFiles:
         self._record_part = self.file_set.create_part(self.file_set.record)
 
     def write_record(self, sidecar: Sidecar, claim_again: ClaimFiles) -> None:
-        """Write the JSON to its temporary file, when all the files that it describes are written.
+        """Write the JSON, when all the files that it describes are written.
 
         ``claim_again`` is called at the commit if another process has written the JSON meanwhile.
         """
-        self._write_merged(sidecar, self._earlier, self.claim)
+        self._write_merged(sidecar, self._earlier_sidecar, self.claim)
 
-        def rewrite_record() -> str | None:
-            """Merge the JSON again if it was changed, and return the text of the pending list."""
-            if record_state(self._stem) == self._state:
+        def merge_if_changed() -> str | None:
+            """Merge with the JSON of another process; return the text of the new pending list."""
+            is_unchanged = record_state(self._stem) == self._state_before_claim
+            if is_unchanged:
                 return None
-            earlier, claim = claim_again()
-            self._write_merged(sidecar, earlier, claim)
+            earlier_sidecar, claim = claim_again()
+            self._write_merged(sidecar, earlier_sidecar, claim)
             return claim.pending_text()
 
-        self.file_set.rewrite_record = rewrite_record
+        self.file_set.rewrite_record = merge_if_changed
 
     def _write_merged(self, sidecar: Sidecar, earlier: Sidecar | None, claim: Claim) -> None:
+        """Write a JSON that also describes the files that stay of an earlier one."""
         assert self._record_part is not None, "it is created before the files are written"
         write_sidecar(self._record_part, _merge_sidecars(sidecar, earlier, claim.earlier))
 
