@@ -57,12 +57,16 @@ def _encode_nearest_ascii(error: UnicodeError) -> tuple[str | bytes, int]:
         return bytes([ord(character) - 0xDC00]), end
     import unicodedata  # most programs never need it
 
+    # An accented letter is decomposed into the letter and its accent, which is left out.
     parts = unicodedata.normalize("NFKD", character)
     ascii_text = "".join(_ASCII.get(part, part if part.isascii() else "") for part in parts)
-    # Greek letters are spelled out: "GREEK SMALL LETTER DELTA" becomes "delta".
-    script, _, letter_name = unicodedata.name(character, "").partition(" LETTER ")
-    greek_name = letter_name.lower() if script.startswith("GREEK") else ""
-    return ascii_text or greek_name or "?", end
+    return ascii_text or _greek_letter_name(unicodedata.name(character, "")) or "?", end
+
+
+def _greek_letter_name(character_name: str) -> str:
+    """Name of a Greek letter, such as "delta" for "GREEK SMALL LETTER DELTA"; "" for others."""
+    script, _, letter_name = character_name.partition(" LETTER ")
+    return letter_name.lower() if script.startswith("GREEK") else ""
 
 
 @contextmanager

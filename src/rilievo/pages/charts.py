@@ -136,21 +136,44 @@ def _style_axes(axes: Any) -> None:
 
 def _inline_svg(svg: str) -> str:
     """Turn matplotlib's SVG file into an element of a page, in the page's colours and font."""
-    body = svg[svg.index("<svg") :]  # without the XML declaration
-    body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)
-    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
-    body = re.sub(r"(<g) id=\"[^\"]*\"", r"\1", body)
-    body = re.sub(r" xmlns(:\w+)?=\"[^\"]*\"", "", body).replace("xlink:href", "href")
-    body = re.sub(r"(<svg)[^>]*?(viewBox=\"[^\"]*\")[^>]*>", r'\1 \2 aria-hidden="true">', body)
-    body = re.sub(r"'DejaVu Sans'[^;\"]*", "system-ui, sans-serif", body)
+    element = svg[svg.index("<svg") :]  # without the XML declaration
+    element = _remove_unused_parts(element)
+    element = _use_page_style(element)
+    element = _make_ids_unique(element)
+    # In tags only, because numbers in the text have to stay as they are.
+    element = re.sub(r"<[^>]+>", _shorten_coordinates, element)
+    return re.sub(r"\n\s*", "\n", element).strip()
+
+
+def _remove_unused_parts(element: str) -> str:
+    """Remove what an element of a page does not need: styles, metadata, ids, namespaces, its size.
+
+    Screen readers skip it, because the page describes the chart in words.
+    """
+    element = re.sub(r"<style.*?</style>", "", element, flags=re.DOTALL)
+    element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
+    element = re.sub(r"(<g) id=\"[^\"]*\"", r"\1", element)
+    element = re.sub(r" xmlns(:\w+)?=\"[^\"]*\"", "", element).replace("xlink:href", "href")
+    return re.sub(r"(<svg)[^>]*?(viewBox=\"[^\"]*\")[^>]*>", r'\1 \2 aria-hidden="true">', element)
+
+
+def _use_page_style(element: str) -> str:
+    """Replace matplotlib's font, and the placeholders of colours by the page's variables."""
+    element = re.sub(r"'DejaVu Sans'[^;\"]*", "system-ui, sans-serif", element)
     for colour, variable in _PLACEHOLDERS.items():
-        body = body.replace(colour, f"var({variable})")
-    # Ids get a prefix, so that a page can have several charts.
-    prefix = f"c{zlib.crc32(body.encode()):08x}"
-    body = re.sub(r"(id=\"|href=\"#|url\(#)(?=[a-z])", rf"\1{prefix}", body)
-    # Coordinates in tags are cut to hundredths of a point; numbers in the text stay as they are.
-    body = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0]), body)
-    return re.sub(r"\n\s*", "\n", body).strip()
+        element = element.replace(colour, f"var({variable})")
+    return element
+
+
+def _make_ids_unique(element: str) -> str:
+    """Give ids, and the references to them, a prefix, so that a page can have several charts."""
+    prefix = f"c{zlib.crc32(element.encode()):08x}"
+    return re.sub(r"(id=\"|href=\"#|url\(#)(?=[a-z])", rf"\1{prefix}", element)
+
+
+def _shorten_coordinates(tag: "re.Match[str]") -> str:
+    """Cut the numbers in a tag to hundredths of a point."""
+    return re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0])
 
 
 def draw_intervals(points: Sequence[IntervalPoint], label: str, caption: str) -> Chart:

@@ -212,18 +212,30 @@ def rounding_error(stored: Shaped[np.ndarray, "h w"], depth: AnyPlane) -> DepthE
     if stored.dtype.kind not in "ui" or stored.shape != depth.shape:
         return NO_ERROR
     stride = max(1, math.isqrt(stored.size // _MAX_PIXELS))
-    numbers, depths = stored[::stride, ::stride], depth[::stride, ::stride]
+    numbers = stored[::stride, ::stride]
+    depths = depth[::stride, ::stride]
     has_depth = np.isfinite(depths) & (depths != 0) & (numbers != 0)
     levels, first_indices = np.unique(numbers[has_depth], return_index=True)
     if not len(levels):
         return NO_ERROR
 
-    step = 1
-    if len(levels) >= _MIN_LEVELS:
-        step = int(np.gcd.reduce(np.diff(levels.astype(np.int64))))
-    max_rounding = _MAX_ROUNDING * step
-    levels = levels.astype(np.float64)
+    max_rounding = _MAX_ROUNDING * _level_step(levels)
     level_depths = depths[has_depth][first_indices].astype(np.float64)
+    return _error_of_levels(levels.astype(np.float64), level_depths, max_rounding)
+
+
+def _level_step(levels: Shaped[np.ndarray, "n"]) -> int:
+    """Greatest number of which all differences of the sorted levels are multiples.
+
+    It is 1 if there are too few levels to tell.
+    """
+    if len(levels) < _MIN_LEVELS:
+        return 1
+    return int(np.gcd.reduce(np.diff(levels.astype(np.int64))))
+
+
+def _error_of_levels(levels: Values, level_depths: Values, max_rounding: float) -> DepthError:
+    """Error of depth if levels, to which depths belong, are wrong by at most ``max_rounding``."""
     if len(levels) == 1:
         # A single level shows no line, so depth is taken as proportional to it.
         return DepthError(absolute=max_rounding * abs(float(level_depths[0] / levels[0])))

@@ -250,15 +250,19 @@ def inference_session(path: Path, device: str, threads: int | None) -> Any:
         cpu_session = inference_session(path, "cpu", threads)
         if device == "auto":
             return cpu_session
-        # ONNX Runtime itself prints the cause, behind places in its source.
-        raise OptionError(
-            f"device '{device}' is not available: ONNX Runtime could not start it",
-            hint=Text(
-                "check the driver, which nvidia-smi shows for GPUs from NVIDIA, or use ",
-                OptionName("device", "cpu"),
-            ),
-        ) from error
+        raise _failed_device_error(device) from error
     return session
+
+
+def _failed_device_error(device: str) -> OptionError:
+    # ONNX Runtime itself prints the cause, behind places in its source.
+    return OptionError(
+        f"device '{device}' is not available: ONNX Runtime could not start it",
+        hint=Text(
+            "check the driver, which nvidia-smi shows for GPUs from NVIDIA, or use ",
+            OptionName("device", "cpu"),
+        ),
+    )
 
 
 def _load_cuda_libraries(onnxruntime: Any) -> None:

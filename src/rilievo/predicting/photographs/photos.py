@@ -357,7 +357,7 @@ def _batch_inferences(
             record_failure(job, error, tally)
             return
         inferences = None
-    if inferences is None:
+    if inferences is None:  # after the except block, so that further errors are not chained
         yield from _infer_one_by_one(batch, model, tally)
         return
     for (job, photo), inference in inferences:
