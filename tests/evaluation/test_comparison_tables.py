@@ -12,7 +12,7 @@ from rilievo.cli import main
 from rilievo.errors import OptionError, OutputError
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.tables.comparing import compare
-from rilievo.evaluation.tables.comparison import Cell
+from rilievo.evaluation.tables.comparison import ComparedValue
 from rilievo.evaluation.tables.comparison_page import disagreements
 from rilievo.evaluation.tables.comparison_report import comparison_tables, write_comparison
 from rilievo.evaluation.tables.comparison_tables import alignment_texts, cell_entry
@@ -78,10 +78,10 @@ def test_of_two_images_neither_is_called_the_median(
 
 
 def test_ranks_stand_where_they_are_asked_for_and_known() -> None:
-    cell = Cell(value=1.0, rank=2)
+    cell = ComparedValue(value=1.0, rank=2)
     assert cell_entry(cell).minor == ()
     assert cell_entry(cell, shows_rank=True).minor == ("rank 2",)
-    assert cell_entry(Cell(value=1.0), shows_rank=True).minor == ()
+    assert cell_entry(ComparedValue(value=1.0), shows_rank=True).minor == ()
 
 
 def test_two_images_show_a_difference_without_interval_or_p() -> None:

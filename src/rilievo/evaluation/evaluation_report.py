@@ -36,7 +36,7 @@ from rilievo.io.files.atomic import write_text
 from rilievo.io.json_record import to_json
 from rilievo.pages.charts import Chart
 from rilievo.pages.document import write_page
-from rilievo.pages.pictures import ImageEntry
+from rilievo.pages.pictures import ImageEntry, Panel
 from rilievo.pages.tables import Content, Entry, Table, make_heads
 
 PREDICTION = "Prediction"
@@ -143,11 +143,18 @@ def _image_item(
     evaluation: Evaluation, pictures: ReportPictures, score: Score, rank: int, num_ranked: int
 ) -> ImageEntry:
     """An image with its pictures and numbers, or why its pictures cannot be shown."""
-    medians = [summary.median for summary in evaluation.summaries if summary.metric == "abs_rel"]
-    panels, fault = (), None
+    # The typical AbsRel sets the range of the error's colours, the same one for all images.
+    typical_errors = [
+        summary.median for summary in evaluation.summaries if summary.metric == "abs_rel"
+    ]
+    panels: tuple[Panel, ...] = ()
+    fault: str | None = None
     try:
         panels = image_panels(
-            score.id, {PREDICTION: pictures}, medians, shows_normals=evaluation.task == "normals"
+            score.id,
+            {PREDICTION: pictures},
+            typical_errors,
+            shows_normals=evaluation.task == "normals",
         )
     except RilievoError as error:
         fault = str(error)

@@ -12,7 +12,7 @@ from rilievo.errors.messages import count_text, for_terminal
 from rilievo.evaluation.evaluation_folder import metric_names
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.tables.comparing import compare, runs_by_name, shared_metrics
-from rilievo.evaluation.tables.comparison import ColumnGroup, Comparison
+from rilievo.evaluation.tables.comparison import BenchmarkComparison, Comparison
 from rilievo.evaluation.tables.comparison_report import check_file_ending, write_comparison
 from rilievo.evaluation.tables.comparison_tables import (
     alignment_sentences,
@@ -159,7 +159,7 @@ def _ranking_lines(comparison: Comparison) -> Iterator[str]:
     yield from map(printable, comparison.notes)
 
 
-def _difference_lines(group: ColumnGroup) -> Iterator[str]:
+def _difference_lines(group: BenchmarkComparison) -> Iterator[str]:
     """Yield the differences between runs on one benchmark, with alignments, notes and sources."""
     yield from _table_lines(differences_table(group))
     yield from map(printable, alignment_sentences(group))

@@ -101,10 +101,14 @@ def sparsify(
     indicator: Values | None = None,
     take_root: bool = False,
 ) -> Sparsified:
-    """Compute the sparsification curves of an error.
+    """Compute the sparsification curves of an error: means over the pixels that remain.
 
-    If there is an ``indicator``, such as 1 for a wrong pixel, it is averaged, and the error only
-    orders the pixels. With ``take_root``, the curves are square roots of the averages, as for RMSE.
+    Args:
+        confidence: Confidence of each pixel, higher is better.
+        error: Error of each pixel. Without an indicator, its mean is the curve.
+        indicator: Value of each pixel whose mean is the curve instead, such as 1 for a wrong pixel.
+            The error then only says in which order the ideal curve removes the pixels.
+        take_root: Whether the curves are the square roots of the means, as for RMSE.
     """
     averaged = error if indicator is None else indicator
     by_confidence = _means_after_removal(confidence, averaged)

@@ -184,7 +184,7 @@ class PredictionCache:
 
 def open_cache(folder: Path, fingerprint: Fingerprint, ids: Iterable[str]) -> PredictionCache:
     """Create a cache, or open one with the same fingerprint and remove half-written files."""
-    if not is_own_cache(folder, fingerprint):
+    if not check_cache_folder(folder, fingerprint):
         make_folder(folder)
         write_text(folder / FINGERPRINT, to_json(fingerprint, indent=2))
     for parent in {(folder / image_id).parent for image_id in ids} | {folder}:
@@ -193,8 +193,11 @@ def open_cache(folder: Path, fingerprint: Fingerprint, ids: Iterable[str]) -> Pr
     return PredictionCache(folder=folder, fingerprint=fingerprint)
 
 
-def is_own_cache(folder: Path, fingerprint: Fingerprint) -> bool:
-    """Whether a folder is the cache of this model already; False if one can be made there.
+def check_cache_folder(folder: Path, fingerprint: Fingerprint) -> bool:
+    """Check that a folder is the cache of this model, or that a cache can be made there.
+
+    Returns:
+        True if it is the cache already, and False if there is none yet.
 
     Raises:
         OptionError: If it is the cache of another model or other settings.
@@ -203,8 +206,8 @@ def is_own_cache(folder: Path, fingerprint: Fingerprint) -> bool:
     if os.path.exists(folder / FINGERPRINT):
         _check_same_fingerprint(read_cache(folder).fingerprint, fingerprint, folder)
         return True
-    # Several parts of one evaluation may start at once. So another one may have written the
-    # fingerprint since it was looked for, and the listing of the folder decides.
+    # Several parts of one evaluation may start at once. So another part may have written the
+    # fingerprint since we looked for it above, which the list of names shows.
     names = names_in(folder)
     if FINGERPRINT not in names and any(not is_part(name) for name in names):
         raise InputError(
@@ -239,20 +242,24 @@ def read_cache(folder: Path) -> PredictionCache:
 
 def _check_same_fingerprint(existing: Fingerprint, requested: Fingerprint, folder: Path) -> None:
     """Raise an OptionError if the fingerprints differ in anything but the version."""
-    differences = []
-    for field in fields(Fingerprint):
-        old, new = getattr(existing, field.name), getattr(requested, field.name)
-        if field.name == "settings":
-            for key in sorted({*old, *new}):
-                if old.get(key) != new.get(key):
-                    differences.append(f"{key}: {old.get(key)}, not {new.get(key)}")
-        elif old != new and field.name != "version":
-            differences.append(f"{field.name}: {_shorten_text(old)}, not {_shorten_text(new)}")
+    differences = [*_different_fields(existing, requested)]
     if differences:
         raise OptionError(
             f"{folder}: contains predictions that were made with other settings "
             f"({'; '.join(differences)}); choose another output folder"
         )
+
+
+def _different_fields(existing: Fingerprint, requested: Fingerprint) -> Iterator[str]:
+    """Describe the fields in which two fingerprints differ, and each differing setting."""
+    for field in fields(Fingerprint):
+        old, new = getattr(existing, field.name), getattr(requested, field.name)
+        if field.name not in ("settings", "version") and old != new:
+            yield f"{field.name}: {_shorten_text(old)}, not {_shorten_text(new)}"
+        elif field.name == "settings":
+            for key in sorted({*old, *new}):
+                if old.get(key) != new.get(key):
+                    yield f"{key}: {old.get(key)}, not {new.get(key)}"
 
 
 def _read_depth(arrays: Mapping[str, np.ndarray], kind: DepthKind) -> DepthMap:
@@ -331,7 +338,7 @@ def find_cache(
     fingerprint = model_fingerprint(model, selection.benchmark, cache_all_outputs=cache_all_outputs)
     require_scored_kind(selection.benchmark, fingerprint.kind)
     cache = PredictionCache(folder=folder, fingerprint=fingerprint)
-    if is_own_cache(folder, fingerprint):
+    if check_cache_folder(folder, fingerprint):
         check_same_photographs(cache, selection)
     return cache
 

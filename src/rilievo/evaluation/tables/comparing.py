@@ -25,18 +25,19 @@ from rilievo.evaluation.model_names import shown_model_names
 from rilievo.evaluation.records import Evaluation, Summary
 from rilievo.evaluation.summaries import SIGNIFICANCE_LEVEL, metric_value_range, unscored_remark
 from rilievo.evaluation.tables.comparison import (
-    Cell,
-    Column,
-    ColumnGroup,
-    ColumnImages,
+    BenchmarkComparison,
+    ComparedImages,
+    ComparedMetric,
+    ComparedResult,
+    ComparedValue,
     Comparison,
     Difference,
-    Row,
 )
 from rilievo.evaluation.tables.runs import check_same_benchmark, quote_pair
 from rilievo.evaluation.tables.wording import setting_value
 from rilievo.extensions.trust import check_trusted
 from rilievo.io.files.names import printable
+from rilievo.records.prediction_record import Setting
 
 
 def compare(
@@ -80,7 +81,7 @@ def compare(
     notes = _comparison_notes(
         run_by_name, columns, num_images=len(ids), has_unshared_images=has_unshared_images
     )
-    group = ColumnGroup(
+    group = BenchmarkComparison(
         label=first_run.benchmark,
         benchmark=first_run.benchmark,
         benchmark_sha256=first_run.benchmark_sha256,
@@ -95,12 +96,14 @@ def compare(
     return Comparison(groups=(group,), notes=group.notes)
 
 
-def _run_rows(columns: Sequence[Column], runs: Mapping[str, Evaluation]) -> list[Row]:
+def _run_rows(
+    columns: Sequence[ComparedMetric], runs: Mapping[str, Evaluation]
+) -> list[ComparedResult]:
     """Rows of the runs, the best in the leading metric first."""
     leading = columns[0]
     best_first = sorted(runs, key=lambda name: leading.cells[name].rank or 0)
     return [
-        Row(
+        ComparedResult(
             name=name,
             is_published=False,
             cells={column.metric: column.cells[name] for column in columns},
@@ -202,26 +205,28 @@ def _comparable_published(run: Evaluation) -> tuple[Published, ...]:
 
 
 def _published_rows(
-    published: Sequence[Published], columns: Sequence[Column], runs: Mapping[str, Evaluation]
-) -> list[Row]:
+    published: Sequence[Published],
+    columns: Sequence[ComparedMetric],
+    runs: Mapping[str, Evaluation],
+) -> list[ComparedResult]:
     """Published results that have one of the metrics, the best in the leading one first."""
     leading = columns[0]
     rows = []
     for result in published:
         cells = {
-            column.metric: Cell(value=result.values[column.metric])
+            column.metric: ComparedValue(value=result.values[column.metric])
             for column in columns
             if column.metric in result.values
         }
         if not cells:
             continue
         name = f"{result.model} (published)" if result.model in runs else result.model
-        row = Row(
+        row = ComparedResult(
             name=name, is_published=True, cells=cells, source=result.source, quote=result.quote
         )
         rows.append(row)
 
-    def leading_badness(row: Row) -> float:
+    def leading_badness(row: ComparedResult) -> float:
         cell = row.cells.get(leading.metric)
         return float("inf") if cell is None else badness(cell.value, leading.better)
 
@@ -235,7 +240,7 @@ def compare_metric(
     baseline: str | None,
     *,
     has_unshared_images: bool,
-) -> Column:
+) -> ComparedMetric:
     """Rank the runs in one metric, and test them against the baseline, or without one the best.
 
     ``ids`` are the images that all runs have. If a run has others too (``has_unshared_images``),
@@ -254,7 +259,7 @@ def compare_metric(
     }
     first_scores = next(iter(scores_by_run.values()))
     scenes = tuple(first_scores[image_id].scene for image_id in compared_ids)
-    images = ColumnImages(scenes=scenes, by_scene=is_by_scene(runs))
+    images = ComparedImages(scenes=scenes, by_scene=is_by_scene(runs))
 
     summaries = {name: _summary_of_metric(run, metric) for name, run in runs.items()}
     better = next(iter(summaries.values())).better
@@ -271,7 +276,7 @@ def compare_metric(
     if better is Better.ZERO:
         # Absolute values are compared, because two biases of opposite sign may be equally bad.
         compared_values = {name: np.abs(values) for name, values in image_values.items()}
-    return Column(
+    return ComparedMetric(
         metric=metric,
         label=summaries[reference].label,
         unit=summaries[reference].unit,
@@ -296,20 +301,20 @@ def _summary_of_metric(run: Evaluation, metric: str) -> Summary:
     return next(summary for summary in run.summaries if summary.metric == metric)
 
 
-def _cell_of_summary(summary: Summary) -> Cell:
-    return Cell(value=summary.value, low=summary.low, high=summary.high)
+def _cell_of_summary(summary: Summary) -> ComparedValue:
+    return ComparedValue(value=summary.value, low=summary.low, high=summary.high)
 
 
 def _rank_and_test(
-    cells: Mapping[str, Cell],
+    cells: Mapping[str, ComparedValue],
     badness_by_run: Mapping[str, float],
     image_values: Mapping[str, Values],
-    images: ColumnImages,
+    images: ComparedImages,
     *,
     best_run: str,
     reference: str,
     better: Better,
-) -> dict[str, Cell]:
+) -> dict[str, ComparedValue]:
     """Add ranks, differences from the reference, and the mark of a significantly best run."""
     from_best = _differences_to_reference(image_values, images, best_run)
     from_reference = from_best
@@ -342,7 +347,7 @@ def is_by_scene(runs: Mapping[str, Evaluation]) -> bool:
 
 
 def _differences_to_reference(
-    values: Mapping[str, Values], images: ColumnImages, reference: str
+    values: Mapping[str, Values], images: ComparedImages, reference: str
 ) -> Mapping[str, Difference]:
     """Paired differences of the other runs from a reference, by run."""
     differences = {
@@ -362,7 +367,7 @@ def _differences_to_reference(
 
 def _comparison_notes(
     runs: Mapping[str, Evaluation],
-    columns: Sequence[Column],
+    columns: Sequence[ComparedMetric],
     *,
     num_images: int,
     has_unshared_images: bool,
@@ -447,18 +452,17 @@ def _notes_on_different_runs(runs: Mapping[str, Evaluation]) -> Iterator[str]:
         for name, run in runs.items()
         if "processing" in run.made_by.settings
     }
-    for problem, value_by_run in (
-        (
-            "The runs are aligned in different ways, which hide different errors",
-            {name: run.alignment for name, run in runs.items()},
-        ),
-        ("The predictions are of different kinds", {name: run.kind for name, run in runs.items()}),
-        (
-            "The runs were scored with different versions of rilievo",
-            {name: run.version for name, run in runs.items()},
-        ),
-        ("The runs were predicted with different processing", processing),
-    ):
+    compared_settings: dict[str, Mapping[str, Setting]] = {
+        "The runs are aligned in different ways, which hide different errors": {
+            name: run.alignment for name, run in runs.items()
+        },
+        "The predictions are of different kinds": {name: run.kind for name, run in runs.items()},
+        "The runs were scored with different versions of rilievo": {
+            name: run.version for name, run in runs.items()
+        },
+        "The runs were predicted with different processing": processing,
+    }
+    for problem, value_by_run in compared_settings.items():
         if len(set(value_by_run.values())) > 1:
             values = ", ".join(f"{name}: {value or 'none'}" for name, value in value_by_run.items())
             yield printable(f"{problem} ({values}).")

@@ -37,13 +37,13 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
-    """One metric of one row.
+class ComparedValue:
+    """Value of one result in one metric, with its interval, rank and difference.
 
     Attributes:
         low: Lower end of the 95% interval of ``value``; None if there is no interval.
-        rank: Rank among the runs, 1 for the best; None in a published row.
-        difference: Difference from the reference; None for the reference and published rows.
+        rank: Rank among the runs, 1 for the best; None for a published result.
+        difference: Difference from the reference; None for the reference and published results.
         is_best: Whether it is significantly better than every other run.
     """
 
@@ -61,8 +61,8 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ColumnImages:
-    """Images of a column, by which its means and intervals are computed.
+class ComparedImages:
+    """Images whose values are compared, and how their means and intervals are computed.
 
     Attributes:
         scenes: Scene of each image; None if it is not known.
@@ -76,42 +76,43 @@ class ColumnImages:
         """The values that a mean is taken of: those of the images, or the means of the scenes."""
         return scene_means(values, self.scenes) if self.by_scene else values
 
-    def cell(self, values: Values, value_range: ValueRange = ValueRange.ANY) -> Cell:
+    def cell(self, values: Values, value_range: ValueRange = ValueRange.ANY) -> ComparedValue:
         """Mean of the images' values with its 95% interval."""
         mean = float(self.means(values).mean())
         interval = mean_interval(values, self.scenes, value_range, by_scene=self.by_scene)
         low, high = interval or (None, None)
-        return Cell(value=mean, low=low, high=high)
+        return ComparedValue(value=mean, low=low, high=high)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """A run, or a published result.
+class ComparedResult:
+    """Result of one model on a benchmark: a run, or a result that a paper published.
 
     Attributes:
-        cells: Cells by metric; a published row has only those that were published.
+        cells: Values by metric; a published result has only those that were published.
         alignment: Alignment of a run's predictions; None if nothing is aligned.
-        source: Paper of a published row, and known differences; None for a run.
-        quote: The published row as the paper has it.
+        source: Paper of a published result, and known differences; None for a run.
+        quote: The published result as the paper has it.
     """
 
     name: str
     is_published: bool
-    cells: Mapping[str, Cell]
+    cells: Mapping[str, ComparedValue]
     alignment: str | None = None
     source: str | None = None
     quote: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
-    """One metric of all runs.
+class ComparedMetric:
+    """One metric, in which all runs of a benchmark are compared.
 
     Attributes:
         reference: Run that the others are compared with.
         ids: Images whose values are compared.
         values: Values of each run, one for each of ``ids``; absolute values if the metric is best
             near zero.
+        cells: Value of each run over all images.
     """
 
     metric: str
@@ -120,21 +121,21 @@ class Column:
     better: Better
     reference: str
     ids: tuple[str, ...]
-    images: ColumnImages
+    images: ComparedImages
     values: Mapping[str, Values]
-    cells: Mapping[str, Cell]
+    cells: Mapping[str, ComparedValue]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ColumnGroup:
-    """Runs side by side on one benchmark.
+class BenchmarkComparison:
+    """Runs side by side on one benchmark, with a row for each run and a column for each metric.
 
     Attributes:
-        label: Name of the benchmark, with its data if several groups have the same benchmark.
+        label: Name of the benchmark, with its data if several comparisons have the same benchmark.
         image_count: Number of images that all runs have.
         baseline: Run that the user chose to compare with; None to compare with the best.
-        columns: The leading metric first.
-        rows: Runs, the best first; then published rows, likewise.
+        columns: Metrics, the leading one first.
+        rows: Runs, the best first; then published results, likewise.
         reports: Report of each run on disk.
     """
 
@@ -145,28 +146,28 @@ class ColumnGroup:
     dataset: str
     image_count: int
     baseline: str | None
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    columns: tuple[ComparedMetric, ...]
+    rows: tuple[ComparedResult, ...]
     notes: tuple[str, ...]
     reports: Mapping[str, Path] = field(default_factory=dict)
 
     @property
-    def leading(self) -> Column:
+    def leading(self) -> ComparedMetric:
         """Column of the metric by which runs are ranked."""
         return self.columns[0]
 
     @property
-    def runs(self) -> tuple[Row, ...]:
+    def runs(self) -> tuple[ComparedResult, ...]:
         """Rows of runs, without published results."""
         return tuple(row for row in self.rows if not row.is_published)
 
     @property
     def sources(self) -> Mapping[str, int]:
-        """Number of each source of published rows, from 1."""
+        """Papers of the published results, each with the number by which tables cite it, from 1."""
         sources = dict.fromkeys(row.source for row in self.rows if row.source)
         return {source: index for index, source in enumerate(sources, start=1)}
 
-    def differences(self) -> Iterator[tuple[Row, Column, Difference]]:
+    def differences(self) -> Iterator[tuple[ComparedResult, ComparedMetric, Difference]]:
         """Yield the differences of all runs from the reference, metric by metric."""
         for column in self.columns:
             for row in self.runs:
@@ -185,7 +186,7 @@ class SetMean:
     """
 
     family: str
-    metric: Column | Summary
+    metric: ComparedMetric | Summary
     sets: tuple[str, ...]
     values: Mapping[str, float]
 
@@ -251,7 +252,7 @@ class Comparison:
         pairs: Pairs of models over the shared benchmarks, the smallest p-value first.
     """
 
-    groups: tuple[ColumnGroup, ...]
+    groups: tuple[BenchmarkComparison, ...]
     notes: tuple[str, ...]
     standings: tuple[Standing, ...] = ()
     shared_benchmarks: tuple[str, ...] = ()

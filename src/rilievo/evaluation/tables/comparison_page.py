@@ -10,7 +10,7 @@ from rilievo.errors import RilievoError
 from rilievo.evaluation.metrics.metric import badness
 from rilievo.evaluation.scoring.report_pictures import ReportPictures, image_panels
 from rilievo.evaluation.tables import wording
-from rilievo.evaluation.tables.comparison import Column, ColumnGroup, Comparison
+from rilievo.evaluation.tables.comparison import BenchmarkComparison, ComparedMetric, Comparison
 from rilievo.evaluation.tables.comparison_tables import (
     alignment_texts,
     differences_table,
@@ -68,14 +68,14 @@ def write_comparison_page(
     )
 
 
-def _headline_group(group: ColumnGroup) -> ColumnGroup:
+def _headline_group(group: BenchmarkComparison) -> BenchmarkComparison:
     """The runs alone, without published results, in the few metrics that a reader sees first."""
     column_by_metric = {column.metric: column for column in group.columns}
     columns = tuple(column_by_metric[name] for name in headline([*column_by_metric]))
     return replace(group, rows=group.runs, columns=columns)
 
 
-def _charts_against_reference(group: ColumnGroup, column: Column) -> list[Chart]:
+def _charts_against_reference(group: BenchmarkComparison, column: ComparedMetric) -> list[Chart]:
     """Charts of one metric, image by image: each run against the reference."""
     if not column.ids:
         return []
@@ -87,8 +87,8 @@ def _charts_against_reference(group: ColumnGroup, column: Column) -> list[Chart]
 
 
 def _image_entries(
-    group: ColumnGroup,
-    column: Column,
+    group: BenchmarkComparison,
+    column: ComparedMetric,
     disputed_images: tuple[Disagreement, ...],
     pictures: Mapping[str, ReportPictures],
 ) -> Iterator[ImageEntry]:
@@ -136,7 +136,7 @@ def _image_entries(
         )
 
 
-def disagreements(group: ColumnGroup, column: Column) -> tuple[Disagreement, ...]:
+def disagreements(group: BenchmarkComparison, column: ComparedMetric) -> tuple[Disagreement, ...]:
     """Images on which the runs disagree most, the largest spread first; empty for a single run."""
     runs = group.runs
     if len(runs) < 2 or not column.ids:
@@ -154,7 +154,7 @@ def disagreements(group: ColumnGroup, column: Column) -> tuple[Disagreement, ...
     )
 
 
-def _disagreement_table(group: ColumnGroup, images: tuple[Disagreement, ...]) -> Table:
+def _disagreement_table(group: BenchmarkComparison, images: tuple[Disagreement, ...]) -> Table:
     return Table(
         heads=make_heads("image", *(row.name for row in group.runs), "spread"),
         rows=tuple(

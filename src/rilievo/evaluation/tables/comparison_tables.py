@@ -1,17 +1,17 @@
 """Tables of a comparison on one benchmark: values, and differences between runs."""
 
-from rilievo.evaluation.tables.comparison import Cell, ColumnGroup, Difference
+from rilievo.evaluation.tables.comparison import BenchmarkComparison, ComparedValue, Difference
 from rilievo.evaluation.tables.wording import alignment_text, bounds, column_head, number
 from rilievo.pages.tables import NOTHING, Entry, Heading, Table, make_heads
 
 
-def alignment_texts(group: ColumnGroup) -> tuple[str, ...]:
+def alignment_texts(group: BenchmarkComparison) -> tuple[str, ...]:
     """Alignments of the runs' predictions, each once."""
     texts = [alignment_text(row.alignment) for row in group.runs]
     return tuple(dict.fromkeys(text for text in texts if text is not None))
 
 
-def alignment_sentences(group: ColumnGroup) -> tuple[str, ...]:
+def alignment_sentences(group: BenchmarkComparison) -> tuple[str, ...]:
     """Sentences that say how predictions are aligned, one for all runs if they are alike."""
     texts = alignment_texts(group)
     if len(texts) == 1 and len({row.alignment for row in group.runs}) == 1:
@@ -23,7 +23,7 @@ def alignment_sentences(group: ColumnGroup) -> tuple[str, ...]:
     )
 
 
-def values_table(group: ColumnGroup, *, on_page: bool = False) -> Table:
+def values_table(group: BenchmarkComparison, *, on_page: bool = False) -> Table:
     """Table with a row for each model; on a page it has ranks and alignments too."""
     shows_ranks = on_page and len(group.runs) > 1
     rows = []
@@ -62,7 +62,7 @@ def values_table(group: ColumnGroup, *, on_page: bool = False) -> Table:
     )
 
 
-def cell_entry(cell: Cell | None, *, shows_rank: bool = False) -> Entry:
+def cell_entry(cell: ComparedValue | None, *, shows_rank: bool = False) -> Entry:
     """Table entry of a cell; a dash if there is no cell."""
     if cell is None:
         return Entry(text=NOTHING)
@@ -76,7 +76,7 @@ def cell_entry(cell: Cell | None, *, shows_rank: bool = False) -> Entry:
     )
 
 
-def differences_table(group: ColumnGroup) -> Table:
+def differences_table(group: BenchmarkComparison) -> Table:
     """Table of the differences of all runs from the reference of each metric."""
     rows = []
     for row, column, difference in group.differences():

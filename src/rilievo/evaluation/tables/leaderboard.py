@@ -7,7 +7,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 from rilievo.errors.messages import count_text
-from rilievo.evaluation.tables.comparison import Column, ColumnGroup, Comparison, Standing
+from rilievo.evaluation.tables.comparison import (
+    BenchmarkComparison,
+    ComparedMetric,
+    Comparison,
+    Standing,
+)
 from rilievo.evaluation.tables.comparison_tables import cell_entry, values_table
 from rilievo.evaluation.tables.wording import column_head, number
 from rilievo.pages.charts import Chart, IntervalPoint, draw_intervals
@@ -136,8 +141,8 @@ def _mean_rank_entry(model: Standing) -> Entry:
 def _leaderboard_entry(
     comparison: Comparison,
     model: Standing,
-    group: ColumnGroup,
-    column: Column,
+    group: BenchmarkComparison,
+    column: ComparedMetric,
     links: Links,
 ) -> Entry:
     """Entry for a page, without interval; in the leading metric with rank and link to a report."""

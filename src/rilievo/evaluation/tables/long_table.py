@@ -3,22 +3,36 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
-from rilievo.evaluation.tables.comparison import Column, ColumnGroup, Comparison, Row, Standing
+from rilievo.evaluation.tables.comparison import (
+    BenchmarkComparison,
+    ComparedMetric,
+    ComparedResult,
+    Comparison,
+    Standing,
+)
 from rilievo.pages.tables import Table, make_heads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LongRow:
-    """One model, benchmark and metric; the fields are the columns, in their order.
+class LongTableRow:
+    """Value of one model in one metric of one benchmark; the fields are the table's columns.
 
     Attributes:
         published: Whether it is a published result; None for a mean over datasets.
+        value: The model's value, with its 95% interval from ``low`` to ``high``.
+        rank: Rank among the runs in this metric, 1 for the best.
+        best: Whether the run is significantly better than every other run.
         reference: Run that the value is compared with.
-        difference: Mean of value minus the reference's value; None for the reference.
+        difference: Mean of value minus the reference's value, with its 95% interval from
+            ``difference_low`` to ``difference_high``; None for the reference.
         p: P-value of the difference, with Holm's correction.
+        images: Number of images that all runs have.
         paired: Number of images that the difference rests on.
+        source: Paper of a published result; ``quote`` is its row in the paper.
         benchmark_rank: Rank by the leading metric; equal numbers share the mean rank.
         in_mean_rank: Whether the benchmark counts in the mean rank.
+        mean_rank: Mean of the model's ranks over the benchmarks that all models have, with its 95%
+            interval from ``mean_rank_low`` to ``mean_rank_high``.
     """
 
     model: str
@@ -51,14 +65,14 @@ class LongRow:
 
 def long_table(comparison: Comparison) -> Table:
     """Table with a line for each model, benchmark and metric."""
-    columns = [field.name for field in fields(LongRow)]
+    columns = [field.name for field in fields(LongTableRow)]
     return Table(
         heads=make_heads(*columns),
         rows=tuple(tuple(getattr(row, name) for name in columns) for row in _long_rows(comparison)),
     )
 
 
-def _long_rows(comparison: Comparison) -> Iterator[LongRow]:
+def _long_rows(comparison: Comparison) -> Iterator[LongTableRow]:
     """Yield the rows of all benchmarks, then those of the means over datasets."""
     standing_by_model = {model.name: model for model in comparison.standings}
     for group in comparison.groups:
@@ -76,7 +90,7 @@ def _long_rows(comparison: Comparison) -> Iterator[LongRow]:
                 yield long_row
     for mean in comparison.means:
         for name, value in mean.values.items():
-            long_row = LongRow(
+            long_row = LongTableRow(
                 model=name,
                 published=None,
                 alignment=None,
@@ -90,7 +104,7 @@ def _long_rows(comparison: Comparison) -> Iterator[LongRow]:
             yield _with_mean_rank(long_row, standing_by_model[name])
 
 
-def _with_mean_rank(row: LongRow, standing: Standing) -> LongRow:
+def _with_mean_rank(row: LongTableRow, standing: Standing) -> LongTableRow:
     """Fill in a model's mean rank and its interval."""
     return replace(
         row,
@@ -100,10 +114,12 @@ def _with_mean_rank(row: LongRow, standing: Standing) -> LongRow:
     )
 
 
-def _long_row(group: ColumnGroup, row: Row, column: Column) -> LongRow:
+def _long_row(
+    group: BenchmarkComparison, row: ComparedResult, column: ComparedMetric
+) -> LongTableRow:
     """Row of one metric on one benchmark, without ranks over several benchmarks."""
     cell = row.cells[column.metric]
-    long_row = LongRow(
+    long_row = LongTableRow(
         model=row.name,
         published=row.is_published,
         alignment=row.alignment,

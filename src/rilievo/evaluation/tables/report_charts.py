@@ -8,7 +8,7 @@ from rilievo.arrays.shapes import Values
 from rilievo.evaluation.metrics.certainty import Reliability
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import RangeError, Sparsification, Summary
-from rilievo.evaluation.tables.comparison import Column, ColumnGroup
+from rilievo.evaluation.tables.comparison import BenchmarkComparison, ComparedMetric
 from rilievo.evaluation.tables.wording import head, number, percentage
 from rilievo.io.files.names import printable
 from rilievo.pages.charts import (
@@ -204,7 +204,7 @@ def reliability_chart(bins: tuple[Reliability, ...]) -> Chart:
     )
 
 
-def means_chart(group: ColumnGroup, column: Column) -> Chart:
+def means_chart(group: BenchmarkComparison, column: ComparedMetric) -> Chart:
     """Mean of every row in one metric, with its interval; published results are hollow."""
     cells = [(row, row.cells.get(column.metric)) for row in group.rows]
     marks = [
@@ -226,7 +226,7 @@ def means_chart(group: ColumnGroup, column: Column) -> Chart:
     return draw_intervals(marks, head(column), caption)
 
 
-def scatter_against_reference(column: Column, name: str) -> Chart:
+def scatter_against_reference(column: ComparedMetric, name: str) -> Chart:
     """Values of a run against those of the reference, a dot for each image."""
     reference_values = np.array(column.values[column.reference])
     run_values = np.array(column.values[name])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from rilievo.evaluation.records import Summary
-from rilievo.evaluation.tables.comparison import Column, SetMean
+from rilievo.evaluation.tables.comparison import ComparedMetric, SetMean
 
 FAMILIES = ("marigold",)
 """Programs with a benchmark for each of several datasets, whose names begin with the program's."""
@@ -17,7 +17,7 @@ class SetValues:
 
     label: str
     benchmark: str
-    metric: Column | Summary
+    metric: ComparedMetric | Summary
     values: Mapping[str, float]
 
 

@@ -15,7 +15,12 @@ from rilievo.evaluation.intervals import MIN_SCENES, scene_indices
 from rilievo.evaluation.metrics.metric import Better, badness
 from rilievo.evaluation.model_names import shown_model_names
 from rilievo.evaluation.tables.comparing import compare, shared_metrics
-from rilievo.evaluation.tables.comparison import Column, ColumnGroup, Comparison, Standing
+from rilievo.evaluation.tables.comparison import (
+    BenchmarkComparison,
+    ComparedMetric,
+    Comparison,
+    Standing,
+)
 from rilievo.evaluation.tables.pairs_over_sets import (
     Errors,
     draw_scene_counts,
@@ -109,7 +114,7 @@ def _with_shown_names(runs: Sequence[Run]) -> list[Run]:
     return renamed
 
 
-def _values_on_sets(groups: Sequence[ColumnGroup]) -> Iterator[SetValues]:
+def _values_on_sets(groups: Sequence[BenchmarkComparison]) -> Iterator[SetValues]:
     """Yield the values of all models in every metric of every benchmark."""
     for group in groups:
         for column in group.columns:
@@ -121,7 +126,7 @@ def _values_on_sets(groups: Sequence[ColumnGroup]) -> Iterator[SetValues]:
             )
 
 
-def _errors_on_sets(shared: Mapping[str, Column]) -> dict[str, Errors]:
+def _errors_on_sets(shared: Mapping[str, ComparedMetric]) -> dict[str, Errors]:
     """Errors of the models by scene, for each benchmark whose numbers are means of errors."""
     errors_on_sets = {}
     for label, column in shared.items():
@@ -146,7 +151,7 @@ def _compare_group(
     choose_metrics: Callable[[Sequence[str]], Sequence[str]],
     *,
     common: bool,
-) -> ColumnGroup:
+) -> BenchmarkComparison:
     """Compare the runs of one benchmark, and add the paths of their reports.
 
     Without ``metrics``, ``choose_metrics`` chooses from those that all runs have.
@@ -179,30 +184,35 @@ def _compare_group(
 
 
 def _model_standing(
-    name: str,
-    ranks: Mapping[str, Ranks],
-    shared: Collection[str],
+    model: str,
+    ranks_by_benchmark: Mapping[str, Ranks],
+    shared_benchmarks: Collection[str],
     drawn_ranks: Mapping[str, DrawnRanks | None],
 ) -> Standing:
-    """Ranks of a model, and their mean over the shared benchmarks.
+    """Ranks of a model on its benchmarks, and their mean over those that all models have.
 
-    The mean has an interval if there are draws for all of them.
+    The mean has a 95% interval if the ranks on all of these benchmarks could be drawn. The
+    interval holds the middle 95% of the mean ranks in the draws.
     """
-    own_ranks = {label: by_model[name] for label, by_model in ranks.items() if name in by_model}
-    if not shared:
-        return Standing(name=name, ranks=own_ranks)
-    mean_rank = float(np.mean([own_ranks[label] for label in shared]))
-    own_drawn_ranks = [by_model[name] for by_model in drawn_ranks.values() if by_model is not None]
-    if len(own_drawn_ranks) < len(shared):
-        return Standing(name=name, ranks=own_ranks, mean_rank=mean_rank)
-    low, high = np.percentile(np.mean(own_drawn_ranks, axis=0), [2.5, 97.5])
-    return Standing(
-        name=name, ranks=own_ranks, mean_rank=mean_rank, low=float(low), high=float(high)
-    )
+    own_ranks = {
+        benchmark: ranks[model] for benchmark, ranks in ranks_by_benchmark.items() if model in ranks
+    }
+    standing = Standing(name=model, ranks=own_ranks)
+    if not shared_benchmarks:
+        return standing
+    mean_rank = float(np.mean([own_ranks[benchmark] for benchmark in shared_benchmarks]))
+    standing = replace(standing, mean_rank=mean_rank)
+
+    own_draws = [draws[model] for draws in drawn_ranks.values() if draws is not None]
+    if len(own_draws) < len(shared_benchmarks):
+        return standing
+    mean_rank_by_draw = np.mean(own_draws, axis=0)
+    low, high = np.percentile(mean_rank_by_draw, [2.5, 97.5])
+    return replace(standing, low=float(low), high=float(high))
 
 
 def _ranking_notes(
-    groups: Sequence[ColumnGroup],
+    groups: Sequence[BenchmarkComparison],
     shared: Collection[str],
     num_models: int,
     without_draws: Sequence[str],
@@ -258,7 +268,7 @@ def _pair_notes(compared: Sequence[str], shared: Collection[str]) -> Iterator[st
         )
 
 
-def _column_ranks(column: Column) -> Ranks:
+def _column_ranks(column: ComparedMetric) -> Ranks:
     """Ranks of the runs in one metric, 1 for the best."""
     values = np.array([cell.value for cell in column.cells.values()], np.float64)
     ranks = tied_ranks(badness(values[None], column.better))[0]
@@ -272,7 +282,7 @@ def tied_ranks(values: Float64[np.ndarray, "draws models"]) -> Float64[np.ndarra
     return smaller_count + (equal_count + 1) / 2
 
 
-def _is_mean_of_images(column: Column) -> bool:
+def _is_mean_of_images(column: ComparedMetric) -> bool:
     """Whether the cells are means of the images' values, which resampling the images varies.
 
     A pooled value is not such a mean, nor is a bias, because its absolute value is compared.
@@ -286,7 +296,7 @@ def _is_mean_of_images(column: Column) -> bool:
     return np.allclose(means, cell_values, rtol=1e-6, atol=1e-12)
 
 
-def _bootstrap_ranks(column: Column, seed: str) -> DrawnRanks | None:
+def _bootstrap_ranks(column: ComparedMetric, seed: str) -> DrawnRanks | None:
     """Rank the models in draws of scenes with replacement.
 
     Returns:

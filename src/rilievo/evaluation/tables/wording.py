@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Summary
-from rilievo.evaluation.tables.comparison import Column
+from rilievo.evaluation.tables.comparison import ComparedMetric
 from rilievo.pages.tables import NOTHING
 
 MAX_SHORTLIST = 5
@@ -107,12 +107,12 @@ def percentage(fraction: float) -> str:
     return f"{100 * fraction:.1f}%"
 
 
-def head(metric: Summary | Column) -> str:
+def head(metric: Summary | ComparedMetric) -> str:
     """Label of a metric with its unit, such as "RMSE [m]"."""
     return f"{metric.label} [{metric.unit}]" if metric.unit else metric.label
 
 
-def column_head(metric: Summary | Column) -> str:
+def column_head(metric: Summary | ComparedMetric) -> str:
     """Label of a metric with its unit and an arrow in the better direction, "RMSE [m] ↓"."""
     return f"{head(metric)} {ARROWS[metric.better]}"
 

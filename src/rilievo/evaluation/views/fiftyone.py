@@ -303,30 +303,60 @@ def _metric_fields(column: ModelColumn) -> Iterator[tuple[str, str]]:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FieldDeclaration:
+    """A field to be added to the samples of a FiftyOne dataset.
+
+    Attributes:
+        field_type: Type of the field, as keywords of ``add_sample_field``.
+        is_heat_map: Whether it is a heat map, which has attributes of its own.
+    """
+
+    path: str
+    description: str
+    field_type: Mapping[str, Any]
+    is_heat_map: bool = False
+
+
 def declare_fields(
     fiftyone: ModuleType, dataset: Any, items: ViewItems, filled_paths: AbstractSet[str]
 ) -> None:
     """Add the fields that rows fill to a dataset, unless it has them already."""
-    text, number = {"ftype": fiftyone.StringField}, {"ftype": fiftyone.FloatField}
-    heat_map = {"ftype": fiftyone.EmbeddedDocumentField, "embedded_doc_type": fiftyone.Heatmap}
-    notes = {"ftype": fiftyone.ListField, "subfield": fiftyone.StringField}
-    declarations: list[tuple[str, str, dict[str, Any]]] = [
-        (ID_FIELD, "id of the image in its dataset", text),
-        ("split", "split of the dataset", text),
-        ("notes", "notes on the image, and parts that could not be shown", notes),
-        *((map_field.path, map_field.description, heat_map) for map_field in _map_fields(items)),
-        *((path, description, heat_map) for path, description in _fields_without_depth(items)),
-        *((path, description, text) for path, description in _picture_fields(items)),
-        *((path, description, number) for path, description in _number_fields(items)),
-    ]
     schema = dataset.get_field_schema(flat=True)
-    for path, description, field_type in declarations:
-        if path not in filled_paths or path in schema:
+    for field in _field_declarations(fiftyone, items):
+        if field.path not in filled_paths or field.path in schema:
             continue
-        dataset.add_sample_field(path, description=description, **field_type)
-        if field_type is heat_map:
+        dataset.add_sample_field(field.path, description=field.description, **field.field_type)
+        if field.is_heat_map:
             for attribute, attribute_type in _coding_attributes(fiftyone):
-                dataset.add_sample_field(f"{path}.{attribute}", attribute_type)
+                dataset.add_sample_field(f"{field.path}.{attribute}", attribute_type)
+
+
+def _field_declarations(fiftyone: ModuleType, items: ViewItems) -> Iterator[_FieldDeclaration]:
+    """Yield the declarations of all fields that a row may fill."""
+    text, number = {"ftype": fiftyone.StringField}, {"ftype": fiftyone.FloatField}
+    texts = {"ftype": fiftyone.ListField, "subfield": fiftyone.StringField}
+    heat_map = {"ftype": fiftyone.EmbeddedDocumentField, "embedded_doc_type": fiftyone.Heatmap}
+
+    typed_fields: list[tuple[Mapping[str, Any], Iterable[tuple[str, str]]]] = [
+        (
+            text,
+            [(ID_FIELD, "id of the image in its dataset"), ("split", "split of the dataset")],
+        ),
+        (texts, [("notes", "notes on the image, and parts that could not be shown")]),
+        (heat_map, [(field.path, field.description) for field in _map_fields(items)]),
+        (heat_map, _fields_without_depth(items)),
+        (text, _picture_fields(items)),
+        (number, _number_fields(items)),
+    ]
+    for field_type, paths_and_descriptions in typed_fields:
+        for path, description in paths_and_descriptions:
+            yield _FieldDeclaration(
+                path=path,
+                description=description,
+                field_type=field_type,
+                is_heat_map=field_type is heat_map,
+            )
 
 
 def optional_field_paths(items: ViewItems) -> frozenset[str]:

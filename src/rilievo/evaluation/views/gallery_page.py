@@ -257,7 +257,7 @@ def _replacing_page(path: Path, *, is_single_file: bool) -> Iterator[Path]:
 
 def _page_pieces(items: ViewItems, cards: Iterator[Card], failed: Sequence[str]) -> Iterator[str]:
     """Yield the page in pieces, while cards are made, so that few are in memory."""
-    sortables = sort_quantities(items)
+    sortables = sortable_quantities(items)
     columns = items.columns
     models = ", ".join(column.label for column in columns)
     panel_titles = ["Photograph", "True depth"]
@@ -286,7 +286,7 @@ def _page_pieces(items: ViewItems, cards: Iterator[Card], failed: Sequence[str])
     )
 
 
-def sort_quantities(items: ViewItems) -> list[Sortable]:
+def sortable_quantities(items: ViewItems) -> list[Sortable]:
     """Quantities to sort by: all metrics of all models, and the disagreement of several models."""
     metrics = [(column, summary) for column in items.columns for summary in column.summaries]
     quantities = [
@@ -342,7 +342,7 @@ def _make_cards(
     items: ViewItems, picture_folder: Path | None, tally: Tally, progress: _GalleryProgress
 ) -> Iterator[Card]:
     """Yield the card of each readable image; ``progress`` receives failures and written files."""
-    sortables = sort_quantities(items)
+    sortables = sortable_quantities(items)
     for position, image_id in enumerate(items.ids):
         try:
             item = items.read(image_id)

@@ -45,7 +45,8 @@ def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> ViewI
         OptionError: If there is nothing to show, or targets and options do not go together.
         InputError: If something cannot be read, or evaluations are of different images.
     """
-    # For the rest of the process: benchmarks, datasets and fits of an evaluation may be code.
+    # Evaluations may name benchmarks, datasets and fits that are code. Trust in this code lasts for
+    # the rest of the process.
     trust(options.trust_code)
     sorted_targets = _sort_targets(targets, options)
     _check_combination(sorted_targets, options)
@@ -60,7 +61,7 @@ def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> ViewI
     items = replace(items, columns=make_names_unique(columns))
     if options.limit is None:
         return items
-    # Who asks for the first images only does not miss any.
+    # A user who wants only the first images does not miss the absent ones.
     return replace(items, ids=items.ids[: options.limit], absent={})
 
 
