@@ -145,9 +145,11 @@ class Corrections:
     ) -> Float32[np.ndarray, "a b"]:
         """Correct the log z of one view."""
         rows, columns = log_z.shape
-        x, y = _pixel_centres(columns), _pixel_centres(rows)
+        x = _pixel_centres(columns)
+        y = _pixel_centres(rows)
         x_slope, y_slope = self.slopes[view].astype(np.float32)
-        median, log_factor = np.float32(self.median_logs[view]), np.float32(self.log_factors[view])
+        median = np.float32(self.median_logs[view])
+        log_factor = np.float32(self.log_factors[view])
         expanded = median + (log_z - median) / np.float32(self.power)
         return expanded + (log_factor + x_slope * x[None] + y_slope * y[:, None])
 
@@ -260,27 +262,18 @@ def _fit_views(
     # at the end that of the common feature.
     view_count, feature_count = features.shape[:2]
     own_count = view_count * feature_count
-    total_count = own_count + (common_feature is not None)
-    coefficients = np.zeros(total_count)
-    regularisation = np.full(total_count, _SLOPE_REGULARISATION)
+    common_count = 0 if common_feature is None else 1
+    regularisation = np.full(own_count + common_count, _SLOPE_REGULARISATION)
     regularisation[:own_count:feature_count] = _FACTOR_REGULARISATION
     regularisation[own_count:] = 0
 
-    for stride in _STRIDES if view_count > 1 else ():
-        equations = _overlap_equations(layers, features, common_feature, stride)
-        if not equations:
-            raise InputError(
-                "the views into which the picture is split have no depth in common, so their "
-                "scales cannot be compared"
-            )
-        for _ in range(_MAX_ROUNDS):
-            previous = coefficients
-            coefficients = _solve_reweighted(equations, previous, regularisation)
-            if np.abs(coefficients - previous).max() < _CONVERGED:
-                break
-
+    coefficients = np.zeros(own_count + common_count)
+    if view_count > 1:  # a single view agrees with itself
+        for stride in _STRIDES:
+            equations = _overlap_equations(layers, features, common_feature, stride)
+            coefficients = _solve_robustly(equations, coefficients, regularisation)
     by_view = coefficients[:own_count].reshape(view_count, feature_count)
-    common = np.broadcast_to(coefficients[own_count:], (view_count, total_count - own_count))
+    common = np.broadcast_to(coefficients[own_count:], (view_count, common_count))
     return np.concatenate([by_view, common], axis=1)
 
 
@@ -294,13 +287,19 @@ def _overlap_equations(
 
     In an overlap, value + coefficients @ features is the same for both views: v2 - v1 + c2 @ f2 -
     c1 @ f1 = 0. The coefficient of ``common_feature`` is the same in all views.
+
+    Raises:
+        InputError: If no two views overlap.
     """
     strided = (..., slice(None, None, stride), slice(None, None, stride))
-    values, features = layers.values[strided], features[strided]
+    values = layers.values[strided]
+    features = features[strided]
     view_count, feature_count = features.shape[:2]
     equations = []
     for overlap in layers.overlaps(stride):
-        first, second, shared = overlap.first, overlap.second, overlap.shared
+        first = overlap.first
+        second = overlap.second
+        shared = overlap.shared
         signed_features = [features[second][:, shared], -features[first][:, shared]]
         second_indices = range(second * feature_count, (second + 1) * feature_count)
         first_indices = range(first * feature_count, (first + 1) * feature_count)
@@ -319,7 +318,24 @@ def _overlap_equations(
                 features=all_features,
             )
         )
+    if not equations:
+        raise InputError(
+            "the views into which the picture is split have no depth in common, so their scales "
+            "cannot be compared"
+        )
     return equations
+
+
+def _solve_robustly(
+    equations: list[_OverlapEquations], coefficients: Vector, regularisation: Vector
+) -> Vector:
+    """Solve for least absolute differences, in rounds that begin with these coefficients."""
+    for _ in range(_MAX_ROUNDS):
+        previous = coefficients
+        coefficients = _solve_reweighted(equations, previous, regularisation)
+        if np.abs(coefficients - previous).max() < _CONVERGED:
+            break
+    return coefficients
 
 
 def _solve_reweighted(
@@ -331,15 +347,15 @@ def _solve_reweighted(
     and regularisation Λ, it solves (F W Fᵀ + Λ) coefficients = -F W d.
     """
     size = len(coefficients)
-    normal_matrix, right_side = np.zeros((size, size)), np.zeros(size)
+    normal_matrix = np.zeros((size, size))
+    right_side = np.zeros(size)
     for overlap in equations:
-        residuals = overlap.differences + coefficients[overlap.unknown_indices] @ overlap.features
+        indices = overlap.unknown_indices
+        residuals = overlap.differences + coefficients[indices] @ overlap.features
         weights = overlap.weights / np.maximum(np.abs(residuals), _MIN_RESIDUAL)
         weighted = overlap.features * weights
-        normal_matrix[np.ix_(overlap.unknown_indices, overlap.unknown_indices)] += (
-            weighted @ overlap.features.T
-        )
-        right_side[overlap.unknown_indices] -= weighted @ overlap.differences
+        normal_matrix[np.ix_(indices, indices)] += weighted @ overlap.features.T
+        right_side[indices] -= weighted @ overlap.differences
     # Λ is relative to the mean of the diagonal.
     added = np.maximum(regularisation * np.trace(normal_matrix) / size, _MIN_REGULARISATION)
     return np.linalg.solve(normal_matrix + np.diag(added), right_side)
@@ -365,8 +381,10 @@ def normalise_spans(
 ) -> list[Float32[np.ndarray, "a b"]]:
     """Scale each view so that its ``_SPAN_PERCENTILES`` become 0 and 1."""
     ends = np.array([np.percentile(view, _SPAN_PERCENTILES) for view in views])
-    lows, spans = ends[:, 0], ends[:, 1] - ends[:, 0]
-    spans = np.maximum(spans, max(_MIN_SPAN * float(np.median(spans)), 1e-9))
+    lows = ends[:, 0]
+    spans = ends[:, 1] - ends[:, 0]
+    min_span = max(_MIN_SPAN * float(np.median(spans)), 1e-9)
+    spans = np.maximum(spans, min_span)
     return [
         (view - np.float32(low)) / np.float32(span)
         for view, low, span in zip(views, lows, spans, strict=True)
@@ -420,7 +438,9 @@ def solve_shifts(layers: Layers, places: ScalePlaces, *, inverse: bool) -> Float
     unknowns = np.zeros(2 * view_count)
     for stride in _SHIFT_STRIDES:
         overlaps = _overlap_values(layers, places, stride)
-        for _ in range(_MAX_SHIFT_ROUNDS if overlaps else 0):
+        if not overlaps:
+            continue
+        for _ in range(_MAX_SHIFT_ROUNDS):
             step = _gauss_newton_step(overlaps, unknowns, sign)
             largest_shift_step = float(np.abs(step[view_count:]).max())
             step *= min(1.0, _MAX_LOG_SHIFT_STEP / max(largest_shift_step, 1e-9))
@@ -458,12 +478,14 @@ def _gauss_newton_step(overlaps: list[_OverlapValues], unknowns: Vector, sign: f
     pulls the unknowns to 0, the step solves (Jᵀ W J + Λ) step = -Jᵀ W r - Λ x.
     """
     view_count = len(unknowns) // 2
-    normal_matrix, right_side = np.zeros((2 * view_count,) * 2), np.zeros(2 * view_count)
+    normal_matrix = np.zeros((2 * view_count, 2 * view_count))
+    right_side = np.zeros(2 * view_count)
     for overlap in overlaps:
         residuals, derivatives = _log_distance_residuals(overlap, unknowns, sign)
         weights = overlap.weights / np.maximum(np.abs(residuals), _MIN_RESIDUAL)
         weighted = derivatives * weights
-        first, second = overlap.first, overlap.second
+        first = overlap.first
+        second = overlap.second
         indices = [second, view_count + second, first, view_count + first]
         normal_matrix[np.ix_(indices, indices)] += weighted @ derivatives.T
         right_side[indices] -= weighted @ residuals
@@ -489,7 +511,8 @@ def _log_distance_residuals(
     """
     log_factors, log_shifts = np.split(unknowns, 2)
     shifts = _INITIAL_SHIFT * np.exp(log_shifts)
-    first, second = overlap.first, overlap.second
+    first = overlap.first
+    second = overlap.second
     first_logs, first_slopes = _shifted_logs(overlap.first_values, float(shifts[first]))
     second_logs, second_slopes = _shifted_logs(overlap.second_values, float(shifts[second]))
 

@@ -120,6 +120,7 @@ def predict_clip(
         file_set = resources.enter_context(fill_or_discard(recorded.file_set))
         open_writers = resources.enter_context(ExitStack())
         recorded.create_record_part()
+        is_resumed = inferences.earlier is not None
         if inferences.earlier is not None:
             first_pass = repeat_first_pass(source, model, inferences.earlier, options)
         else:
@@ -127,6 +128,7 @@ def predict_clip(
             first_pass = run_first_pass(source, model, inferences.stored, options, report)
             inferences.keep(key, first_pass)
 
+        needs_pixels = options.checks_pixels or _needs_frame_pixels(source, results, first_pass)
         second_pass = _SecondPass(
             source=source,
             model=model,
@@ -135,9 +137,7 @@ def predict_clip(
             stored=inferences.stored,
             source_state=source_state,
             # Without a first pass in this run, the source has to be read to its end for its notes.
-            reads_again=inferences.earlier is not None
-            or options.checks_pixels
-            or _needs_frame_pixels(source, results, first_pass),
+            reads_again=is_resumed or needs_pixels,
         )
         sidecar = second_pass.write(results, file_set, open_writers, report)
 
