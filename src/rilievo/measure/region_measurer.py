@@ -85,6 +85,20 @@ class _ObjectDistance:
     log_error: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PlacedObject:
+    """Visible surface of an object at its distance.
+
+    Attributes:
+        is_by_foot: Whether the distance follows from where the object meets the street, and not
+            from its depth.
+    """
+
+    surface: ObjectSurface
+    distance: _ObjectDistance
+    is_by_foot: bool
+
+
 class RegionMeasurer:
     """Measures the objects in regions of one prediction.
 
@@ -113,6 +127,7 @@ class RegionMeasurer:
             InputError: If a mask is of another size.
             CalibrationError: If there is too little depth in it, or metres are too uncertain.
         """
+        # Which pixels show the object, and not what is around it.
         region = as_region(region_like, name)
         mask = region.mask_in(self.prediction.shape)
         box = box_around(mask)
@@ -120,30 +135,26 @@ class RegionMeasurer:
         separation = separate_object(pixels.window, self._floor_plane(pixels.window))
         self._require_object(region, mask, pixels, separation)
 
+        # Where it is, and on what it stands.
         up = self._up_direction(separation.planes)
         surface = object_surface(self.camera, self.prediction.shape, pixels, separation, up)
         axes = axes_of_view(up, self._forward_direction(surface))
-        distance = self._distance_by_depth(surface)
-        foot_distance = self._foot_distance(box)
-        if foot_distance is not None:
-            # On a street, the place where an object meets the floor says how far away it is.
-            scale = foot_distance / math.sqrt(distance.nearest * distance.median)
-            surface = surface.scaled(scale)
-            distance = self._distance_by_foot(distance, scale, foot_distance)
-
+        placed = self._place_object(surface, box)
+        surface, distance = placed.surface, placed.distance
         ends, is_standing = ends_on_support(surface, axes)
-        meets_ground = foot_distance is not None or self._ends_at_floor(ends)
+        meets_ground = placed.is_by_foot or self._ends_at_floor(ends)
         if not meets_ground:
             # Metres by the height of the camera are safe only for what stands on the ground.
             require_certain_height(self.prediction.calibration)
 
+        # How large it is.
         extents = object_extents(surface, ends, axes, self.floor)
         size_error = math.hypot(distance.log_error, focal_error_of_sizes(self.prediction))
         sizes = extents.with_ranges(size_error, outline_errors(self.prediction))
         is_vertical_known = self.floor is not None or not np.array_equal(up, _PICTURE_UP)
-        # A blurred edge looks like a surface that goes on.
-        is_blurred = pixels.blur_width > 0
-        continued_sides = [] if is_blurred else sides_beyond_box(pixels.window, separation)
+        support_remarks = _cut_and_support_remarks(
+            surface, is_standing=is_standing, is_vertical_known=is_vertical_known
+        )
         measurement = RegionMeasurement(
             name=region.name,
             box=box.corners,
@@ -156,10 +167,8 @@ class RegionMeasurer:
             upright=self._upright_box(surface, axes, distance.log_error, size_error),
             remarks=(
                 *camera_and_point_remarks(self.prediction, (box.corners[:2], box.corners[2:])),
-                *_cut_and_support_remarks(
-                    surface, is_standing=is_standing, is_vertical_known=is_vertical_known
-                ),
-                *_small_box_remarks(continued_sides),
+                *support_remarks,
+                *_small_box_remarks(pixels, separation),
                 *_hidden_part_remarks(separation, extents),
                 *_blur_remarks(pixels.blur_width),
                 *instrument_remarks(self.prediction),
@@ -240,6 +249,24 @@ class RegionMeasurer:
             return np.median(surface.points, axis=0)
         return _OPTICAL_AXIS
 
+    def _place_object(self, surface: ObjectSurface, box: PixelBox) -> _PlacedObject:
+        """Find the distance of an object by its depth, or by where it meets the street.
+
+        On a street, a network's depth is less sure than the place where an object stands. The
+        surface is then scaled to the distance of this place.
+        """
+        by_depth = self._distance_by_depth(surface)
+        foot_distance = self._foot_distance(box)
+        if foot_distance is None:
+            return _PlacedObject(surface=surface, distance=by_depth, is_by_foot=False)
+        scale = foot_distance / math.sqrt(by_depth.nearest * by_depth.median)
+        distance = _ObjectDistance(
+            median=scale * by_depth.median,
+            nearest=scale * by_depth.nearest,
+            log_error=self._foot_error(foot_distance, by_depth.log_error),
+        )
+        return _PlacedObject(surface=surface.scaled(scale), distance=distance, is_by_foot=True)
+
     def _distance_by_depth(self, surface: ObjectSurface) -> _ObjectDistance:
         """Distances of an object by the depth of its pixels."""
         distances = np.linalg.norm(surface.points, axis=1)
@@ -259,22 +286,12 @@ class RegionMeasurer:
         middle_column = (box.left + box.right) / 2
         return distance_to_floor(self.camera, self.floor, middle_column, box.bottom)
 
-    def _distance_by_foot(
-        self, by_depth: _ObjectDistance, scale: float, foot_distance: float
-    ) -> _ObjectDistance:
-        """Distances of an object after its depth was scaled to the place where it stands.
-
-        ``scale`` is the factor by which depth was scaled, and ``foot_distance`` the distance of the
-        object's foot on the street [m].
-        """
+    def _foot_error(self, foot_distance: float, error_by_depth: float) -> float:
+        """Log error of a distance [m] by the foot of an object on the street."""
         assert self.floor is not None, "an object's foot stands on a floor"
-        log_error = math.hypot(_FOOT_ERROR, _TILT_ERROR * foot_distance / self.floor.height)
-        if is_focal_length_guessed(self.camera):
-            # A wrong focal length changes the foot's distance too.
-            log_error = max(by_depth.log_error, log_error)
-        return _ObjectDistance(
-            median=scale * by_depth.median, nearest=scale * by_depth.nearest, log_error=log_error
-        )
+        error = math.hypot(_FOOT_ERROR, _TILT_ERROR * foot_distance / self.floor.height)
+        # A wrong focal length changes the foot's distance too.
+        return max(error_by_depth, error) if is_focal_length_guessed(self.camera) else error
 
     def _ends_at_floor(self, ends: Float64[np.ndarray, "2 3"]) -> bool:
         """Whether the lower end of an object is about at the height of the floor."""
@@ -409,8 +426,11 @@ def _support_remark(*, has_support: bool) -> str:
     )
 
 
-def _small_box_remarks(sides: Sequence[str]) -> tuple[str, ...]:
+def _small_box_remarks(pixels: WindowPixels, separation: Separation) -> tuple[str, ...]:
     """Remark on an object that goes on beyond sides of its box; none if there are none."""
+    # A blurred edge looks like a surface that goes on.
+    is_blurred = pixels.blur_width > 0
+    sides = [] if is_blurred else sides_beyond_box(pixels.window, separation)
     if not sides:
         return ()
     plural = "s" if len(sides) > 1 else ""
