@@ -157,7 +157,8 @@ class _PointTracker:
         self._cv2 = _import_opencv()
         self._marked_frame = self._grey(pixels)
         self._marked_point = np.array([[point]], np.float32)
-        self._last_frame, self._last_point = self._marked_frame, self._marked_point
+        self._last_frame = self._marked_frame
+        self._last_point = self._marked_point
 
     def follow(self, pixels: Pixels) -> Point | None:
         """Find the point in the next frame; None if it is lost."""
@@ -170,7 +171,8 @@ class _PointTracker:
         corrected = self._track(self._marked_frame, frame, self._marked_point, found)
         if corrected is not None and np.linalg.norm(corrected - found) <= _MAX_CORRECTION:
             found = corrected
-        self._last_frame, self._last_point = frame, found
+        self._last_frame = frame
+        self._last_point = found
         return float(found[0, 0, 0]), float(found[0, 0, 1])
 
     def _grey(self, pixels: Pixels) -> _Grey:

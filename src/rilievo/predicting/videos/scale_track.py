@@ -4,9 +4,10 @@ A model predicts each frame with a scale of its own (and a shift, if its depth i
 ``ScaleTrack`` smooths the scale over time:
 
 1. Each frame is compared with a reference, which is the frame before it, or the first frame of a
-   still stretch. The changes of log scale, summed along the references, are the path A of a shot.
+   still stretch. The changes of log scale, summed along the references, are the measured path A of
+   a shot.
 
-2. The corrected path P minimizes
+2. The smoothed path P minimizes
 
     Σ (P_t - A_t)² + Σ μ_t (P_{t+1} - 2 P_t + P_{t-1})² + Σ w_t (P_t - P_{t-1})²
 
@@ -46,7 +47,15 @@ _MIN_PERIOD = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _FrameStep:
-    """Change from a reference frame to a frame; the first frame of a shot is its own reference."""
+    """Change from a reference frame to a frame; the first frame of a shot is its own reference.
+
+    Attributes:
+        reference: Index of the reference frame.
+        is_still: Whether the camera stood still between them.
+        log_growth: Log of the ratio of the frame's scale to that of the reference.
+        mean: Mean of the frame's values, over the pixels that were compared.
+        reference_mean: The same of the reference.
+    """
 
     reference: int
     is_still: bool = False
@@ -89,7 +98,8 @@ class ScaleTrack:
         )
         # All frames of a still stretch are compared with its first, so that errors do not add up.
         if not comparison.is_still:
-            self._reference, self._reference_index = sample, index
+            self._reference = sample
+            self._reference_index = index
         return comparison.is_cut
 
     @property
@@ -122,10 +132,10 @@ class ScaleTrack:
         """Compute the corrections of the frames of a shot, which are ``first`` to ``end - 1``."""
         steps = self._steps[first:end]
         references = [step.reference - first for step in steps]
-        held = _find_held_frames(steps, rate)
+        is_held = _find_held_frames(steps, rate)
 
         log_scale = _sum_along_references([step.log_growth for step in steps], references)
-        scales = np.exp(smooth_path(log_scale, held, rate=rate) - log_scale).tolist()
+        scales = np.exp(smooth_path(log_scale, is_held, rate=rate) - log_scale).tolist()
         if not self._is_affine:
             return [Correction(scale=scale) for scale in scales]
 
@@ -135,7 +145,7 @@ class ScaleTrack:
             for index, step in enumerate(steps)
         ]
         mean = _sum_along_references(mean_changes, references)
-        shifts = (smooth_path(mean, held, rate=rate) - mean).tolist()
+        shifts = (smooth_path(mean, is_held, rate=rate) - mean).tolist()
         return [
             Correction(scale=scale, shift=shift)
             for scale, shift in zip(scales, shifts, strict=True)
@@ -143,17 +153,17 @@ class ScaleTrack:
 
 
 def _find_held_frames(steps: Sequence[_FrameStep], rate: float) -> Bool[np.ndarray, "n"]:
-    """Find the frames of still stretches that are long enough to hold the scale."""
+    """Mask of the frames in still stretches that are long enough to hold the scale."""
     min_frames = max(2, round(MIN_STILL_TIME * rate))
-    held = np.zeros(len(steps), bool)
+    is_held = np.zeros(len(steps), bool)
     stretch_start = 0
     # Consecutive still frames with the same reference are one stretch.
     for (is_still, _), stretch in groupby(steps, key=lambda step: (step.is_still, step.reference)):
         stretch_end = stretch_start + len(list(stretch))
         is_long = stretch_end - stretch_start >= min_frames
-        held[stretch_start:stretch_end] = is_still and is_long
+        is_held[stretch_start:stretch_end] = is_still and is_long
         stretch_start = stretch_end
-    return held
+    return is_held
 
 
 def _sum_along_references(changes: Sequence[float], references: Sequence[int]) -> Values:
@@ -164,29 +174,39 @@ def _sum_along_references(changes: Sequence[float], references: Sequence[int]) -
     return path
 
 
-def smooth_path(apparent: Values, held: Bool[np.ndarray, "n"], *, rate: float) -> Values:
-    """Smooth a path of log scales or shifts over the frames of a shot (see the module).
+def smooth_path(measured: Values, is_held: Bool[np.ndarray, "n"], *, rate: float) -> Values:
+    """Smooth a path of log scales or shifts over the frames of a shot.
 
-    ``apparent`` is the path A, and ``held`` are the frames in which P is nearly constant.
+    Args:
+        measured: Path of the changes that the frames show, A in the module's docstring.
+        is_held: Frames of still stretches, in which the result is nearly constant.
+        rate: Frames per second.
+
+    Returns:
+        The smoothed path, P in the module's docstring.
     """
-    period = max(HALVED_PERIOD * rate, _MIN_PERIOD)
-    # A wave of this period is multiplied by 1 / (1 + μ (2 sin(π / period))⁴), which has to be 1/2.
-    halving_weight = (2 * math.sin(math.pi / period)) ** -4
-    bending_weight = np.full(max(len(apparent) - 2, 0), halving_weight)
-    step_weight = np.where(held[1:], (HOLD_TIME * rate) ** 2, 0.0)
+    bending_weight = np.full(max(len(measured) - 2, 0), _halving_weight(rate))
+    step_weight = np.where(is_held[1:], (HOLD_TIME * rate) ** 2, 0.0)
 
     # A single moving frame between still ones begins a new still stretch, because the camera
     # creeps. There the scale may step from one stretch to the next: the weight of the step is small
     # and the bends before and after it cost nothing.
-    begins_stretch = ~held[2:-1] & held[1:-2] & held[3:]
+    begins_stretch = ~is_held[2:-1] & is_held[1:-2] & is_held[3:]
     step_weight[1:-1][begins_stretch] = _CREEP_WEIGHT
     bending_weight[:-1][begins_stretch] = 0.0
     bending_weight[1:][begins_stretch] = 0.0
-    return _solve_path(apparent, bending_weight, step_weight)
+    return _solve_path(measured, bending_weight, step_weight)
+
+
+def _halving_weight(rate: float) -> float:
+    """Weight μ of bends with which changes of the period ``HALVED_PERIOD`` are halved."""
+    period = max(HALVED_PERIOD * rate, _MIN_PERIOD)
+    # A wave of this period is multiplied by 1 / (1 + μ (2 sin(π / period))⁴), which has to be 1/2.
+    return (2 * math.sin(math.pi / period)) ** -4
 
 
 def _solve_path(
-    apparent: Values,
+    measured: Values,
     bending_weight: Float64[np.ndarray, "m"],
     step_weight: Float64[np.ndarray, "n-1"],
 ) -> Values:
@@ -195,9 +215,10 @@ def _solve_path(
     The normal equations are (I + Σ w s sᵀ + Σ μ b bᵀ) P = A, where s = (-1, 1) takes a step and
     b = (1, -2, 1) a bend at neighbouring frames. This symmetric matrix has five diagonals.
     """
-    count = len(apparent)
+    count = len(measured)
     main_diagonal = np.ones(count)
-    first_diagonal, second_diagonal = np.zeros(count), np.zeros(count)
+    first_diagonal = np.zeros(count)
+    second_diagonal = np.zeros(count)
 
     # Steps: the entries of s sᵀ are 1 and -1.
     main_diagonal[1:] += step_weight
@@ -212,7 +233,7 @@ def _solve_path(
         first_diagonal[:-2] -= 2 * bending_weight
         first_diagonal[1:-1] -= 2 * bending_weight
         second_diagonal[:-2] += bending_weight
-    return _solve_pentadiagonal(main_diagonal, first_diagonal, second_diagonal, apparent)
+    return _solve_pentadiagonal(main_diagonal, first_diagonal, second_diagonal, measured)
 
 
 def _solve_pentadiagonal(
