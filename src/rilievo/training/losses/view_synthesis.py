@@ -64,7 +64,7 @@ class SourceAgreement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoScene:
-    """Data and options that are the same for all scales; most are arguments of ``video_loss``.
+    """Data and options that are the same for all scales; ``video_loss`` explains most of them.
 
     Attributes:
         motion: ``source_T_target`` of each source, known or predicted.
@@ -226,21 +226,23 @@ class Term:
         return self.factor * float(getattr(options, self.weight))
 
 
-def _photometric_term(scene: VideoScene, at: AtScale) -> Tensor:
+def _photometric_term(scene: VideoScene, predictions: AtScale) -> Tensor:
     """Photometric error of the best warped sources, averaged over the pixels that count."""
-    return at.frames.mean(at.explanation.error)
+    return predictions.frames.mean(predictions.explanation.error)
 
 
-def _smoothness_term(scene: VideoScene, at: AtScale) -> Tensor:
+def _smoothness_term(scene: VideoScene, predictions: AtScale) -> Tensor:
     """Edge-aware smoothness, which counts half as much at each coarser scale, as published."""
-    return edge_aware_smoothness(at.sigmoid, scene.views.pyramid[at.scale]) / 2**at.scale
+    image = scene.views.pyramid[predictions.scale]
+    return edge_aware_smoothness(predictions.sigmoid, image) / 2**predictions.scale
 
 
-def _mask_term(scene: VideoScene, at: AtScale) -> Tensor | None:
+def _mask_term(scene: VideoScene, predictions: AtScale) -> Tensor | None:
     """Cross entropy with a mask of ones, without which the network would leave everything out."""
-    if at.mask is None:
+    mask = predictions.mask
+    if mask is None:
         return None
-    return F.binary_cross_entropy(at.mask, torch.ones_like(at.mask))
+    return F.binary_cross_entropy(mask, torch.ones_like(mask))
 
 
 def _consistency_term(scene: VideoScene) -> Tensor | None:

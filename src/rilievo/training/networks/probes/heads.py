@@ -64,15 +64,22 @@ class DepthHead(nn.Module):
         """Compute depth of the padded image, at the size of the upsampled outputs."""
         choice = self.choice
         if choice.form is Form.BINS:
-            settings = BinSettings(logits.scale, logits.upsampling_mode, choice.normalisation)
-            takes_mean = choice.readout is Readout.EXPECTATION or self.training
-            compute_depth = expected_depth if takes_mean else most_probable_depth
-            return compute_depth(logits.values, bin_centres(choice), settings)
+            return self._compute_depth_from_bins(logits)
         # Half precision would round depth to steps of 1%.
         output = at_least_float32(upsample_outputs(logits)[:, 0])
         if choice.form is Form.EXPONENTIAL:
             return output.exp()
         return choice.least + output.sigmoid() * (choice.largest - choice.least)
+
+    def _compute_depth_from_bins(self, logits: Logits) -> Maps:
+        """Compute depth from one output for each bin."""
+        choice = self.choice
+        settings = BinSettings(logits.scale, logits.upsampling_mode, choice.normalisation)
+        centres = bin_centres(choice)
+        # The most probable bin has no gradient, so training needs the mean.
+        if self.training or choice.readout is Readout.EXPECTATION:
+            return expected_depth(logits.values, centres, settings)
+        return most_probable_depth(logits.values, centres, settings)
 
 
 class NormalsHead(nn.Module):
@@ -122,7 +129,7 @@ class BinSettings(NamedTuple):
 
     Attributes:
         scale: Factor by which the outputs are upsampled first.
-        upsampling: How they are upsampled.
+        upsampling_mode: How they are upsampled.
         normalisation: How an output becomes the weight of its bin: "linear" (ReLU plus 0.1),
             "softmax" or "sigmoid".
     """
@@ -180,7 +187,9 @@ def most_probable_centre(
     values: Float[Tensor, "*around n"], centres: Numbers, normalisation: str
 ) -> Float[Tensor, "*around"]:
     """Centre of the bin with the largest value, the first of equal ones."""
-    return centres[(values.relu() if normalisation == "linear" else values).argmax(dim=-1)]
+    if normalisation == "linear":
+        values = values.relu()
+    return centres[values.argmax(dim=-1)]
 
 
 def _compute_depth_by_strips(

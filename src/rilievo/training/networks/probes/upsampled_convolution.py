@@ -5,6 +5,7 @@ before the upsampling, which at factor 4 needs a sixteenth of the multiplication
 and the shifts are then products with a matrix for each axis, in tiles that fit a processor's cache.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from rilievo.arrays.shapes import Float
 from rilievo.training.networks.probes.upsampling import (
+    Band,
     UpsamplingMode,
     is_tracing_or_exporting,
     make_upsampling_bands,
@@ -146,20 +148,21 @@ class _UpsampleConvReluConv(torch.autograd.Function):
         b1_gradient = torch.zeros_like(b1)
         w2_gradient = torch.zeros_like(w2)
         b2_gradient = w2.new_zeros(len(w2))
-        hidden = ctx.hidden
+        [output_gradient] = gradients
+        hidden = ctx.hidden  # of the first image
         ctx.hidden = None
         for index in range(len(x)):
-            small = x[index : index + 1]
+            image = x[index : index + 1]
             if hidden is None:
-                hidden = _upsample_and_convolve(small, w1, b1, ctx.upsampling).relu_()
-            second = _conv_gradients(gradients[0][index : index + 1], hidden, w2)
+                hidden = _upsample_and_convolve(image, w1, b1, ctx.upsampling).relu_()
+            second = _conv_gradients(output_gradient[index : index + 1], hidden, w2)
             hidden_gradient = second.x
             # Backward pass of the ReLU, in place.
             torch.ops.aten.threshold_backward.grad_input(
                 hidden_gradient, hidden, 0, grad_input=hidden_gradient
             )
             hidden = None  # frees its memory
-            first = _upsampled_conv_gradients(hidden_gradient, small, w1, ctx.upsampling)
+            first = _upsampled_conv_gradients(hidden_gradient, image, w1, ctx.upsampling)
             x_gradient[index : index + 1] = first.x
             w1_gradient += first.weight
             b1_gradient += first.bias
@@ -187,18 +190,28 @@ def _upsample_and_convolve(
     result = _empty_channels_last(x, large_shape)
     result_pixels = result.permute(0, 2, 3, 1)  # a view, (b, H, W, outputs)
     for columns in column_bands:
-        band_width = columns.output_stop - columns.output_start
-        wide = x.new_empty(batch * height, taps, band_width, outputs)
-        for kernel_row, tap_map in enumerate(tap_maps):
-            # (b * h, input columns * taps, outputs)
-            column_taps = tap_map[:, :, columns.input].flatten(2, 3).flatten(0, 1)
-            wide[:, kernel_row] = _matrix_times_batch(columns.weights, column_taps)
-        wide = wide.view(batch, height, taps, band_width * outputs)
+        wide = _upsample_along_x(tap_maps, columns)
+        band_width = wide.shape[3]
+        wide = wide.flatten(3)  # (b, h, taps, band_width * outputs)
         for rows in row_bands:
             row_taps = wide[:, rows.input].flatten(1, 2)  # (b, input rows * taps, ...)
             tile = _matrix_times_batch(rows.weights, row_taps).unflatten(2, (band_width, outputs))
             torch.add(tile, bias, out=result_pixels[:, rows.output, columns.output])
     return result
+
+
+def _upsample_along_x(
+    tap_maps: Sequence[Float[Tensor, "b h w taps outputs"]], columns: Band
+) -> Float[Tensor, "b h taps band_width outputs"]:
+    """Upsample a band of columns, and sum the taps of each row of the kernel."""
+    batch, height, _, taps, outputs = tap_maps[0].shape
+    band_width = columns.output_stop - columns.output_start
+    wide = tap_maps[0].new_empty(batch * height, taps, band_width, outputs)
+    for kernel_row, tap_map in enumerate(tap_maps):
+        # (b * h, input columns * taps, outputs)
+        column_taps = tap_map[:, :, columns.input].flatten(2, 3).flatten(0, 1)
+        wide[:, kernel_row] = _matrix_times_batch(columns.weights, column_taps)
+    return wide.view(batch, height, taps, band_width, outputs)
 
 
 def _convolve_kernel_row(x: Tensor, weight: Tensor, row: int) -> Tensor:
@@ -267,15 +280,19 @@ def _matrix_times_batch(matrix: Tensor, batch: Tensor) -> Tensor:
 
 def _conv_gradients(gradient: Tensor, x: Tensor, weight: Tensor) -> _Gradients:
     """Gradients of a convolution that keeps the size; of wide weights in strips of rows."""
+    if _is_faster_in_strips(x, weight):
+        return _conv_gradients_in_strips(gradient, x, weight)
     kernel = weight.shape[-1]
-    border = kernel // 2
-    padding = [border, border]
-    if not _is_faster_in_strips(x, weight):
-        dilation = _fast_dilation(x) if kernel == 1 else 1
-        return _Gradients(
-            *_torch_conv_gradients(gradient, x, weight, padding, dilation, [True, True, True])
-        )
+    padding = [kernel // 2, kernel // 2]
+    dilation = _fast_dilation(x) if kernel == 1 else 1
+    all_three = [True, True, True]
+    return _Gradients(*_torch_conv_gradients(gradient, x, weight, padding, dilation, all_three))
 
+
+def _conv_gradients_in_strips(gradient: Tensor, x: Tensor, weight: Tensor) -> _Gradients:
+    """Gradients of a wide convolution; those of weights and bias are summed over strips of rows."""
+    border = weight.shape[-1] // 2
+    padding = [border, border]
     x_gradient, *_ = _torch_conv_gradients(gradient, x, weight, padding, 1, [True, False, False])
     weight_gradient = torch.zeros_like(weight)
     bias_gradient = weight.new_zeros(len(weight))
