@@ -77,6 +77,21 @@ def test_a_probe_that_learned_nothing_is_said_and_ends_with_1(
 
 
 @pytest.mark.parametrize(
+    ("network", "decoder"), [("depth-cnn", "linear"), ("timm/test_vit", "light")]
+)
+def test_the_help_states_the_decoder_that_a_network_gets(
+    folder: Path, capsys: pytest.CaptureFixture[str], network: str, decoder: str
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "supervised", "--help"])
+    help_text = " ".join(capsys.readouterr().out.split())
+    assert "[default: light, or linear for depth-cnn and normal-cnn]" in help_text
+    command = ["train", "supervised", "--root", str(folder / "data"), "-o", str(folder / "run")]
+    assert main([*command, "--size", "48,64", "-n", network, "--dry-run"]) == 0
+    assert f"in the decoder '{decoder}'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
     ("missing", "task", "advice"),
     [("normals", "normals", "depth"), ("normals", "both", "depth"), ("depth", "depth", "normals")],
 )

@@ -13,7 +13,12 @@ from rilievo.errors import OptionError, needing
 from rilievo.errors.messages import count_text
 from rilievo.schema.fields import option
 from rilievo.training.engine.progress import is_first_process
-from rilievo.training.networks.blueprint import RANDOM, ProbeTarget
+from rilievo.training.networks.blueprint import (
+    BACKBONE_FAMILIES,
+    RANDOM,
+    ProbeTarget,
+    is_whole_network,
+)
 from rilievo.training.probe.probe_config import (
     SUPERVISED,
     DataChoice,
@@ -51,10 +56,11 @@ class ProbeArguments:
     run: Annotated[RunOptions, option(inline=True)] = field(default_factory=RunOptions)
 
 
-def _defaults_with_start() -> dict[str, str]:
-    """Additions to the help of the options whose default differs with ``--start``."""
+def _other_defaults() -> dict[str, str]:
+    """Additions to the help of the options that have another default in some cases."""
     tuning_config = TuningConfig(data=DataChoice(), tuning=TuningOptions(start=""))
-    additions = {}
+    whole_networks = " and ".join(filter(is_whole_network, BACKBONE_FAMILIES))
+    additions = {"config.blueprint.probe.kind": f", or linear for {whole_networks}"}
     for name in (*_FIELDS_WITH_START, _FLIP):
         default = attrgetter(name)(tuning_config)
         if default != attrgetter(name)(SUPERVISED):
@@ -66,7 +72,7 @@ def _defaults_with_start() -> dict[str, str]:
 class SupervisedArguments(ProbeArguments):
     """Options of ``rilievo train supervised``."""
 
-    OTHER_DEFAULTS: ClassVar[Mapping[str, str]] = _defaults_with_start()
+    OTHER_DEFAULTS: ClassVar[Mapping[str, str]] = _other_defaults()
 
     config: Annotated[UncheckedProbeConfig, option(inline=True, without=("warm_up",))] = SUPERVISED
     tuning: Annotated[TuningOptions, option(inline=True)] = field(default_factory=TuningOptions)
