@@ -35,6 +35,23 @@ class Contoured:
     rows: Field
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rim:
+    """Rim of a surface: the sides that belong to only one triangle.
+
+    Attributes:
+        points: Indices of its n points in the lattice.
+        sides: Both ends of each side, as indices into ``points``.
+        triangles: Triangles with one corner or more on the rim.
+        corners: Corners of these triangles, as indices into ``points``; -1 for those elsewhere.
+    """
+
+    points: PointIndices
+    sides: Int[np.ndarray, "k 2"]
+    triangles: Triangles
+    corners: Int[np.ndarray, "m 3"]
+
+
 def smooth_contours(lattice: Lattice, faces: Faces, triangles: Triangles, cut: Cut) -> Contoured:
     """Smooth the rims of a surface, but not the border of the photograph.
 
@@ -43,45 +60,62 @@ def smooth_contours(lattice: Lattice, faces: Faces, triangles: Triangles, cut: C
     """
     height, width = lattice.valid.shape
     rows, columns = (grid.astype(np.float32) for grid in np.mgrid[:height, :width])
-    sides = _rim_sides(faces)
-    rim, side_ends = np.unique(sides, return_inverse=True)
-    if not rim.size:
+    rim = _find_rim(faces, triangles, lattice.valid.size)
+    if not rim.points.size:
         return Contoured(lattice=lattice, columns=columns, rows=rows)
 
-    side_ends = side_ends.reshape(sides.shape)
-    original = np.stack([columns.reshape(-1)[rim], rows.reshape(-1)[rim]], axis=1)
+    positions = np.stack([columns.reshape(-1), rows.reshape(-1)], axis=1)
+    original = positions[rim.points]
     is_inner = (original > 0).all(axis=1) & (original < [width - 1, height - 1]).all(axis=1)
-    moved = _smooth_rims(original, side_ends, np.asarray(is_inner))
+    moved = _smooth_rims(original, rim.sides, np.asarray(is_inner))
+    _undo_flips(moved, original, rim.corners, positions[rim.triangles])
+    smooth_lattice = _move_rim_on_planes(lattice, rim, moved, cut)
 
-    # Index among the rim points of each corner of the triangles at the rim; -1 for other corners.
-    rim_index = np.full(lattice.valid.size, -1)
-    rim_index[rim] = np.arange(len(rim))
-    has_rim_corner = (rim_index[triangles] >= 0).any(axis=1)
-    rim_triangles = triangles[has_rim_corner]
-    rim_corners = rim_index[rim_triangles]
-    corners = np.stack([grid.reshape(-1)[rim_triangles] for grid in (columns, rows)], axis=2)
-    _undo_flips(moved, original, rim_corners, corners)
-
-    columns.reshape(-1)[rim], rows.reshape(-1)[rim] = moved.T
-    smooth_lattice = _move_rim_on_planes(lattice, rim, moved, rim_triangles, rim_corners, cut)
+    positions[rim.points] = moved
+    columns, rows = (values.reshape(height, width) for values in positions.T.copy())
     return Contoured(lattice=smooth_lattice, columns=columns, rows=rows)
 
 
-def _rim_sides(faces: Faces) -> Int[np.ndarray, "k 2"]:
-    """Sides that belong to only one triangle, as pairs of points."""
-    beside, below = triangle_links(faces, np.logical_xor)
-    has_one_triangle = np.logical_xor(*faces.drawn_masks)
-    height, width = below.shape[0] + 1, below.shape[1]
+def _find_rim(faces: Faces, triangles: Triangles, lattice_size: int) -> _Rim:
+    """Find the rim of a surface in a lattice of ``lattice_size`` points."""
+    point_pairs = _sides_of_one_triangle(faces)
+    points, sides = np.unique(point_pairs, return_inverse=True)
+    rim_index = np.full(lattice_size, -1)  # of each point of the lattice
+    rim_index[points] = np.arange(len(points))
+    is_at_rim = (rim_index[triangles] >= 0).any(axis=1)
+    return _Rim(
+        points=points,
+        sides=sides.reshape(point_pairs.shape),
+        triangles=triangles[is_at_rim],
+        corners=rim_index[triangles[is_at_rim]],
+    )
+
+
+def _sides_of_one_triangle(faces: Faces) -> Int[np.ndarray, "k 2"]:
+    """Both points of each side that belongs to only one triangle.
+
+    Such sides lie along rows, along columns, and on the diagonals of cells.
+    """
+    is_side_along_row, is_side_along_column = triangle_links(faces, np.logical_xor)
+    height, width = is_side_along_column.shape[0] + 1, is_side_along_column.shape[1]
     point_index = np.arange(height * width).reshape(height, width)
+    along_rows = (
+        point_index[:, :-1][is_side_along_row],
+        point_index[:, 1:][is_side_along_row],
+    )
+    along_columns = (
+        point_index[:-1][is_side_along_column],
+        point_index[1:][is_side_along_column],
+    )
+
+    # The diagonal of a cell is a side of the rim if one of its two triangles is drawn.
+    is_rim_diagonal = np.logical_xor(*faces.drawn_masks)
     top_left, top_right, bottom_left, bottom_right = cell_corners(point_index)
     diagonal_start = np.where(faces.is_falling, top_left, top_right)
     diagonal_end = np.where(faces.is_falling, bottom_right, bottom_left)
-    pairs = (
-        (point_index[:, :-1][beside], point_index[:, 1:][beside]),
-        (point_index[:-1][below], point_index[1:][below]),
-        (diagonal_start[has_one_triangle], diagonal_end[has_one_triangle]),
-    )
-    return np.concatenate([np.stack(pair, axis=1) for pair in pairs])
+    diagonals = diagonal_start[is_rim_diagonal], diagonal_end[is_rim_diagonal]
+    sides = (along_rows, along_columns, diagonals)
+    return np.concatenate([np.stack(ends, axis=1) for ends in sides])
 
 
 def _smooth_rims(
@@ -146,27 +180,21 @@ def _twice_signed_area(corners: Float32[np.ndarray, "m 3 2"]) -> Float32[np.ndar
 
 
 def _move_rim_on_planes(
-    lattice: Lattice,
-    rim: PointIndices,
-    new_positions: Float32[np.ndarray, "n 2"],
-    triangles: Triangles,
-    rim_corners: Int[np.ndarray, "m 3"],
-    cut: Cut,
+    lattice: Lattice, rim: _Rim, new_positions: Float32[np.ndarray, "n 2"], cut: Cut
 ) -> Lattice:
     """Give rim points the depth at which their new rays meet the mean plane of their triangles.
 
-    ``new_positions`` are the new columns and rows of the ``rim`` points. ``rim_corners`` has the
-    rim point at each corner of ``triangles``, or -1.
+    ``new_positions`` are the new columns and rows of the rim points.
     """
     points = lattice.points.reshape(3, -1).astype(np.float64)
     depth = lattice.depth.reshape(-1).astype(np.float64)
-    old_rays = points[:, rim] / depth[rim]
+    old_rays = points[:, rim.points] / depth[rim.points]
     first_pixel = np.array([[lattice.columns.start], [lattice.rows.start]])
     new_pixels = first_pixel + lattice.rows.step * new_positions.T.astype(np.float64)
     new_rays = lattice.camera.rays(new_pixels)
 
     # On a plane with the normal n, depth along the ray r is in proportion to 1 / (n · r).
-    normals = _summed_normals(points, triangles, rim_corners, len(rim))
+    normals = _summed_normals(points, rim)
     old_product = np.einsum("cn,cn->n", normals, old_rays)
     new_product = np.einsum("cn,cn->n", normals, new_rays)
     faces_camera = new_product < 0
@@ -174,10 +202,10 @@ def _move_rim_on_planes(
     factor = np.where(faces_camera, old_product / safe_divisor, 1)
     max_change = _MAX_FACTOR_CHANGE * cut.jump
     factor = np.clip(factor, 1 - max_change, 1 + max_change)
-    _limit_steepening(factor, depth[triangles], rim_corners, cut)
+    _limit_steepening(factor, depth[rim.triangles], rim.corners, cut)
 
-    depth[rim] *= factor
-    points[:, rim] = new_rays * depth[rim]
+    depth[rim.points] *= factor
+    points[:, rim.points] = new_rays * depth[rim.points]
     return replace(
         lattice,
         points=points.reshape(lattice.points.shape).astype(np.float32),
@@ -204,18 +232,15 @@ def _limit_steepening(
     factor[steep_points] = factor[steep_points].clip(1 - max_change, 1 + max_change)
 
 
-def _summed_normals(
-    points: Float64[np.ndarray, "3 n"],
-    triangles: Triangles,
-    rim_corners: Int[np.ndarray, "m 3"],
-    rim_count: int,
-) -> Float64[np.ndarray, "3 r"]:
+def _summed_normals(points: Float64[np.ndarray, "3 p"], rim: _Rim) -> Float64[np.ndarray, "3 n"]:
     """Sum of the area-weighted normals of the triangles at each rim point."""
-    a, b, c = (points[:, corner] for corner in triangles.T)
+    a, b, c = (points[:, corner] for corner in rim.triangles.T)
     triangle_normals = np.cross(b - a, c - a, axis=0)
-    normals = np.zeros((3, rim_count))
-    for corner in rim_corners.T:
+    normals = np.zeros((3, len(rim.points)))
+    for corner in rim.corners.T:
         is_rim = corner >= 0
         for axis in range(3):
-            normals[axis] += np.bincount(corner[is_rim], triangle_normals[axis, is_rim], rim_count)
+            normals[axis] += np.bincount(
+                corner[is_rim], triangle_normals[axis, is_rim], len(rim.points)
+            )
     return normals
