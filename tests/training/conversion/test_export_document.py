@@ -77,14 +77,33 @@ def test_the_file_without_rilievo_gives_the_depth_of_predict(
     pixels = Image.fromarray(skimage.data.coffee()).resize((shape[1], shape[0]))
     pixels.save("photo.jpg", exif=exif)
     shutil.copy(EMBEDDED / f"{name}.onnx", "small.onnx")
+    depth = _depth_by_the_guides_program()
+    model = rilievo.load_model(f"rilievo/{name}")
+    expected = rilievo.predict("photo.jpg", model=model, trim="off").depth
+    assert depth.shape == expected.shape == shape[::-1]
+    off = np.abs(depth / expected.values - 1)[expected.valid]
+    assert np.quantile(off, 0.99) < 1e-3, "the size at which the network sees it is that of predict"
+
+
+def test_the_file_of_a_fixed_size_without_rilievo_gives_the_depth_of_predict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(skimage.data.coffee()).save("photo.jpg")
+    assert main(["export", "rilievo/small", "--size", "192,256", "-o", "small.onnx"]) == 0
+    depth = _depth_by_the_guides_program()
+    expected = rilievo.predict("photo.jpg", model="small.onnx", trim="off").depth
+    assert depth.shape == expected.shape
+    off = np.abs(depth / expected.values - 1)[expected.valid]
+    assert np.quantile(off, 0.99) < 1e-3
+
+
+def _depth_by_the_guides_program() -> np.ndarray:
+    """Depth that the guide's program predicts for photo.jpg with small.onnx."""
     block = next(b for b in re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL) if "onnx" in b)
     found: dict[str, Any] = {}
     exec(block, found)
-    model = rilievo.load_model(f"rilievo/{name}")
-    expected = rilievo.predict("photo.jpg", model=model, trim="off").depth
-    assert found["depth"].shape == expected.shape == shape[::-1]
-    off = np.abs(found["depth"] / expected.values - 1)[expected.valid]
-    assert np.quantile(off, 0.99) < 1e-3, "the size at which the network sees it is that of predict"
+    return found["depth"]
 
 
 def test_without_surfaces_the_file_gives_the_same_depth_alone(
