@@ -175,10 +175,12 @@ def ends_on_straight_surface(
     if np.hypot(second.u - first.u, second.v - first.v) < MIN_LINE_LENGTH:
         return None
 
-    # A point of the line in space is factor(t) * ((1 - t) * first ray + t * second ray). On a
-    # straight surface, 1 / factor(t) is linear, and at both ends the factor is depth.
-    t = np.linspace(LINE_END_FRACTION, 1 - LINE_END_FRACTION, LINE_SAMPLES)
-    directions = ray(camera, first)[:, None] * (1 - t) + ray(camera, second)[:, None] * t
+    # At a fraction f of the line, the direction is (1 - f) * first ray + f * second ray, and the
+    # surface lies at this direction times a scale. At both ends, the scale is depth. On a straight
+    # surface, 1 / scale is linear in f, so its values at the ends follow from those in between.
+    fractions = np.linspace(LINE_END_FRACTION, 1 - LINE_END_FRACTION, LINE_SAMPLES)
+    first_ray, second_ray = ray(camera, first), ray(camera, second)
+    directions = first_ray[:, None] * (1 - fractions) + second_ray[:, None] * fractions
     u, v = camera.project(directions)
     if not inside_picture(u, v, depth.shape).all():
         return None
@@ -186,8 +188,8 @@ def ends_on_straight_surface(
     inverse_depth, is_valid = _interpolate_inverse_depth(depth, u, v)
     if is_valid.mean() < _MIN_VALID_SAMPLES:
         return None
-    inverse_factor = inverse_depth * camera.depth_of(directions)
-    values = _fit_ends(depth, t[is_valid], inverse_factor[is_valid])
+    inverse_scales = inverse_depth * camera.depth_of(directions)
+    values = _extrapolate_to_ends(depth, fractions[is_valid], inverse_scales[is_valid])
     if values is None or not require_match_at_ends:
         return values
 
@@ -209,23 +211,31 @@ def _occurs_around(depth: DepthMap, pixel: Pixel, value: float) -> bool:
     return bool(values.min() - tolerance <= value <= values.max() + tolerance)
 
 
-def _fit_ends(depth: DepthMap, t: Values, inverse_factor: Values) -> tuple[float, float] | None:
-    """Fit a straight line to samples, and return the map's values at t = 0 and t = 1.
+def _extrapolate_to_ends(
+    depth: DepthMap, fractions: Values, inverse_scales: Values
+) -> tuple[float, float] | None:
+    """Values of a map at both ends of a line, by the straight line through its samples.
 
-    Return None if the samples do not lie on a line.
+    Returns None if the samples are not on a straight line.
+
+    Args:
+        depth: The map.
+        fractions: Positions of the samples, 0 at the first end and 1 at the second.
+        inverse_scales: Values that are linear in the position if the surface is straight, and that
+            are inverse depth at the ends.
     """
     is_inverse = depth.kind is DepthKind.AFFINE_INVERSE
-    start, end = _fit_least_absolute_line(t, inverse_factor)
-    if not is_inverse and min(start, end) <= 0:
+    first, second = _fit_least_absolute_line(fractions, inverse_scales)
+    if not is_inverse and min(first, second) <= 0:
         return None
 
-    fitted = start + t * (end - start)
+    fitted = first + fractions * (second - first)
     # The zero of an affine map is arbitrary, so its errors are compared with the map's range.
-    scale = _value_range(depth) if is_inverse else np.abs(fitted)
-    relative_errors = np.abs(inverse_factor - fitted) / np.maximum(scale, 1e-12)
+    largest_value = _value_range(depth) if is_inverse else np.abs(fitted)
+    relative_errors = np.abs(inverse_scales - fitted) / np.maximum(largest_value, 1e-12)
     if np.quantile(relative_errors, 0.9) > MAX_LINE_ERROR:
         return None
-    return (start, end) if is_inverse else (1 / start, 1 / end)
+    return (first, second) if is_inverse else (1 / first, 1 / second)
 
 
 def _value_range(depth: DepthMap) -> float:
@@ -259,22 +269,25 @@ def _interpolate_inverse_depth(
     return inverse_depth, are_all_valid
 
 
-def _fit_least_absolute_line(t: Values, y: Values) -> tuple[float, float]:
-    """Values at t = 0 and t = 1 of the line with the least sum of absolute errors.
+def _fit_least_absolute_line(x: Values, y: Values) -> tuple[float, float]:
+    """Values at x = 0 and x = 1 of the line with the least sum of absolute errors.
 
-    It is found by iteratively reweighted least squares.
+    It is found by iteratively reweighted least squares: the weighted squared error of a sample is
+    its absolute error if the weight is 1 / absolute error.
     """
-    weight = np.ones_like(t)
+    weights = np.ones_like(x)
     # Keeps the weight of samples on the line finite.
     min_error = 1e-6 * max(float(np.abs(y).max()), 1e-300)
     slope, intercept = 0.0, 0.0
     for _ in range(_LINE_FIT_ROUNDS):
-        total_weight = weight.sum()
-        mean_t, mean_y = (weight @ t) / total_weight, (weight @ y) / total_weight
-        centred = t - mean_t
-        slope = float((weight * centred) @ (y - mean_y) / ((weight * centred) @ centred))
-        intercept = float(mean_y - slope * mean_t)
-        weight = 1 / np.maximum(np.abs(y - intercept - slope * t), min_error)
+        total_weight = weights.sum()
+        mean_x, mean_y = (weights @ x) / total_weight, (weights @ y) / total_weight
+        centred_x, centred_y = x - mean_x, y - mean_y
+        weighted_x = weights * centred_x
+        slope = float(weighted_x @ centred_y / (weighted_x @ centred_x))
+        intercept = float(mean_y - slope * mean_x)
+        errors = np.abs(y - intercept - slope * x)
+        weights = 1 / np.maximum(errors, min_error)
     return intercept, intercept + slope
 
 

@@ -158,17 +158,32 @@ def fit_rectangles(
     for rectangle, errors in zip(ordered, errors_by_rectangle, strict=True):
         _require_small_errors(rectangle, errors)
 
-    jacobian = _jacobian(fit, residuals)
+    covariance = _parameter_covariance(
+        _jacobian(fit, residuals), corner_errors, has_free_focal=assumed_focal is not None
+    )
+    return replace(fit, covariance=covariance)
+
+
+def _parameter_covariance(
+    jacobian: Float64[np.ndarray, "r m"], corner_errors: Values, *, has_free_focal: bool
+) -> Float64[np.ndarray, "m m"]:
+    """Covariance of the parameters of a fit.
+
+    Args:
+        jacobian: Derivatives of all residuals by the parameters.
+        corner_errors: Errors of the corners that remain, in standard deviations.
+        has_free_focal: Whether the focal length was fitted, too.
+    """
     # The derivatives by a known focal length are 0, for which the pseudo-inverse gives variance 0.
     covariance = np.linalg.pinv(jacobian.T @ jacobian, rcond=1e-13, hermitian=True)
-    focal_parameters = 0 if assumed_focal is None else 1
-    pose_freedom = (_CORNER_COORDINATES - _POSE_PARAMETERS) * len(ordered)
-    degrees_of_freedom = max(pose_freedom - focal_parameters, 1)
+    rectangle_count = len(corner_errors) // _CORNER_COORDINATES
+    free_parameters = _POSE_PARAMETERS * rectangle_count + (1 if has_free_focal else 0)
+    degrees_of_freedom = max(len(corner_errors) - free_parameters, 1)
     reduced_chi_square = float(corner_errors @ corner_errors) / degrees_of_freedom
     # Corners that miss by much more than their stated error are less exact than stated.
     if reduced_chi_square > _MAX_REDUCED_CHI_SQUARE:
-        covariance = covariance * reduced_chi_square
-    return replace(fit, covariance=covariance)
+        return covariance * reduced_chi_square
+    return covariance
 
 
 def _require_small_errors(rectangle: KnownRectangle, standardized_errors: Values) -> None:
