@@ -222,19 +222,7 @@ def predict_across(
     options = options or PredictOptions()
     batch = batch or BatchOptions()
     inputs = [inputs] if isinstance(inputs, str | Path) else inputs
-    if options.sizes.same_camera:
-        raise OptionError(
-            option="same_camera",
-            problem=Text(
-                "needs all photographs in one process: leave out ",
-                OptionName("workers"),
-                ", ",
-                OptionName("shard"),
-                " and ",
-                OptionName("ray"),
-                ", and pass local files",
-            ),
-        )
+    _require_independent_photos(options)
     output = Path(local_path(options.saving.output))
     options = replace(options, saving=replace(options.saving, output=output))
     storage = choose_storage(inputs, output)
@@ -273,6 +261,23 @@ def predict_across(
             )
         tally.sort_notes(run.jobs)
     return tally.summary()
+
+
+def _require_independent_photos(options: PredictOptions) -> None:
+    """Raise ``OptionError`` if an option compares photographs with each other."""
+    if options.sizes.same_camera:
+        raise OptionError(
+            option="same_camera",
+            problem=Text(
+                "needs all photographs in one process: leave out ",
+                OptionName("workers"),
+                ", ",
+                OptionName("shard"),
+                " and ",
+                OptionName("ray"),
+                ", and pass local files",
+            ),
+        )
 
 
 def _jobs_of_shard(jobs: Iterable[Job], output: Path, batch: BatchOptions) -> Iterator[Job]:

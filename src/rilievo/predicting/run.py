@@ -150,20 +150,7 @@ def predict_files(
     output = options.saving.output
     input_count = len(jobs) + len(run.failures)
     with Tally(output=output, total=input_count, show=show, stopwatch=stopwatch) as tally:
-        writers = RunWriters.from_models(
-            models, lambda model: ResultWriter(model=model, options=options, note=tally.note)
-        )
-        for writer in writers.all():
-            writer.check()
-        photo_writer = writers.photos
-        if options.sizes.same_camera and photo_writer is not None:
-            photo_writer = photo_writer.require_size_of_first_photo(jobs)
-        prepare_output_folder(output)
-        if photo_writer is not None:
-            memory = check_disk_and_memory(jobs, photo_writer, output)
-            if memory.note:
-                tally.note(memory.note)
-            writers = replace(writers, photos=replace(photo_writer, memory=memory))
+        writers = _prepare_writers(models, options, jobs, tally.note)
         run.report(tally)
         for message in writers.all()[0].skipped_output_notes():
             tally.note(message)
@@ -173,6 +160,33 @@ def predict_files(
             tally.interrupted = handle_if_ctrl_c(stop)
         tally.sort_notes(jobs)
     return tally.summary()
+
+
+def _prepare_writers(
+    models: RunModels, options: PredictOptions, jobs: JobList, note: Callable[[str], None]
+) -> RunWriters:
+    """Make the output folder and the writers, after checking that they can write all results.
+
+    Raises:
+        RilievoError: If an output cannot be made, or the results do not fit on the disk or into
+            memory.
+    """
+    writers = RunWriters.from_models(
+        models, lambda model: ResultWriter(model=model, options=options, note=note)
+    )
+    for writer in writers.all():
+        writer.check()
+    photo_writer = writers.photos
+    if options.sizes.same_camera and photo_writer is not None:
+        photo_writer = photo_writer.require_size_of_first_photo(jobs)
+    output = options.saving.output
+    prepare_output_folder(output)
+    if photo_writer is None:
+        return writers
+    memory = check_disk_and_memory(jobs, photo_writer, output)
+    if memory.note:
+        note(memory.note)
+    return replace(writers, photos=replace(photo_writer, memory=memory))
 
 
 def read_inputs(

@@ -15,7 +15,7 @@ from rilievo.cli import main
 from rilievo.errors import ModelError, RilievoError
 from rilievo.models import load_model
 from rilievo.models.onnx_files import foreign_model
-from rilievo.models.onnx_files.foreign_model import ForeignModel
+from rilievo.models.onnx_files.foreign_model import ForeignModel, open_foreign_model
 from rilievo.models.resampling.preparation import Resampling
 from rilievo.training.conversion.onnx_export import ExportOptions, export_model
 from support.published_graphs import check_metres_of_ultralytics, write_ultralytics
@@ -186,7 +186,8 @@ def test_a_network_that_takes_no_picture_in_colours_is_refused(
 
 def test_the_output_called_depth_is_taken_of_several(tmp_path: Path) -> None:
     foreign = write_foreign(tmp_path / "f.onnx", [1, 3, 56, 70], extra_output=True)
-    assert ForeignModel(foreign, ExportOptions(**SAID).statement(foreign)).output == "depth"
+    model = open_foreign_model(foreign, ExportOptions(**SAID).statement(foreign))
+    assert model.graph.output == "depth"
 
 
 def test_a_copy_that_answers_otherwise_is_not_kept(

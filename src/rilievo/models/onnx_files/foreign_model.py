@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from rilievo.models.onnx_files.onnx_model import INPUT, OnnxDescription
 from rilievo.models.resampling.inference import Arrays
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.records.depth_map import DepthKind
+from rilievo.records.prediction_record import Setting
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto
@@ -65,62 +66,122 @@ class NetworkSpec:
     name: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ForeignGraph:
+    """What the file of a network states about its input and its output.
+
+    Attributes:
+        input: Name of the input.
+        output: Name of the output with depth.
+        input_shape: Lengths of the input's four axes; None for those that are not fixed.
+        dtype: Type of the input's numbers.
+    """
+
+    input: str
+    output: str
+    input_shape: tuple[int | None, ...]
+    dtype: type[np.generic]
+
+    @property
+    def is_channels_first(self) -> bool:
+        """Whether the input is (batch, 3, height, width), and not (batch, height, width, 3)."""
+        return self.input_shape[3] != 3 or self.input_shape[1] == 3
+
+    @property
+    def fixed_size(self) -> tuple[int | None, ...]:
+        """Height and width of the input [px]; None for those that are not fixed."""
+        return self.input_shape[2:4] if self.is_channels_first else self.input_shape[1:3]
+
+
+def _read_graph(session: Any, path: Path) -> _ForeignGraph:
+    """Read the input and the output of a network that ONNX Runtime has opened.
+
+    Raises:
+        ModelError: If it has several inputs, or its input is no picture.
+    """
+    inputs = session.get_inputs()
+    if len(inputs) != 1:
+        names = ", ".join(node.name for node in inputs) or "none"
+        raise ModelError(
+            f"expected a network with one input, but its inputs are: {names}", path=path
+        )
+    [node] = inputs
+    input_shape = tuple(axis if isinstance(axis, int) else None for axis in node.shape)
+    dtype = _DTYPES.get(node.type)
+    # Channels are the axis 1 or 3. An axis whose length is not fixed may be the channels too.
+    may_have_channels = bool({3, None} & set(input_shape[1::2]))
+    if len(input_shape) != 4 or not may_have_channels or dtype is None:
+        raise ModelError(
+            "expected an input of type float or uint8 and shape (batch, 3, height, width) or "
+            f"(batch, height, width, 3), but input '{node.name}' has type {node.type} and "
+            f"shape {node.shape}",
+            path=path,
+        )
+    output_names = [output.name for output in session.get_outputs()]
+    return _ForeignGraph(
+        input=node.name,
+        # In a network with several outputs, the depth is the one of that name or the first.
+        output="depth" if "depth" in output_names else output_names[0],
+        input_shape=input_shape,
+        dtype=dtype,
+    )
+
+
+def open_foreign_model(
+    path: Path, spec: NetworkSpec, *, device: str = "cpu", threads: int | None = None
+) -> "ForeignModel":
+    """Open the ONNX file of another program with ONNX Runtime.
+
+    Raises:
+        ModelError: If it is no network from one picture to one depth map.
+        OptionError: If the device is not available.
+    """
+    session = inference_session(path, device, threads)
+    graph = _read_graph(session, path)
+    settings = {
+        "engine": "onnxruntime",
+        "precision": "fp32",
+        "device": provider_device(session.get_providers()[0], device),
+    }
+    return ForeignModel(
+        session,
+        graph,
+        spec,
+        preparation=_foreign_preparation(path, graph.fixed_size, spec),
+        card=_foreign_card(path, spec),
+        weights_sha256=sha256(path),
+        settings=settings,
+    )
+
+
 class ForeignModel(PreparedModel):
     """Network in the ONNX file of another program, from one picture to one depth map.
 
-    Attributes:
-        input_shape: Lengths of the input's four axes; None for those that are not fixed.
-        is_channels_first: Whether the input is (batch, 3, height, width).
+    ``open_foreign_model`` opens it.
     """
 
     def __init__(
         self,
-        path: Path,
+        session: Any,
+        graph: _ForeignGraph,
         spec: NetworkSpec,
         *,
-        device: str = "cpu",
-        threads: int | None = None,
+        preparation: Preparation,
+        card: ModelCard,
+        weights_sha256: str,
+        settings: Mapping[str, Setting],
     ) -> None:
-        session = inference_session(path, device, threads)
         self._session = session
+        self.graph = graph
         self.spec = spec
-        inputs = session.get_inputs()
-        if len(inputs) != 1:
-            names = ", ".join(node.name for node in inputs) or "none"
-            raise ModelError(
-                f"expected a network with one input, but its inputs are: {names}", path=path
-            )
-        [node] = inputs
-        self.input = node.name
-        output_names = [output.name for output in session.get_outputs()]
-        # In a network with several outputs, the depth is the one of that name or the first.
-        self.output = "depth" if "depth" in output_names else output_names[0]
-
-        self.input_shape = tuple(axis if isinstance(axis, int) else None for axis in node.shape)
-        self.dtype = _DTYPES.get(node.type)
-        # Channels are the axis 1 or 3. An axis whose length is not fixed may be the channels too.
-        may_have_channels = bool({3, None} & set(self.input_shape[1::2]))
-        if len(self.input_shape) != 4 or not may_have_channels or self.dtype is None:
-            raise ModelError(
-                "expected an input of type float or uint8 and shape (batch, 3, height, width) or "
-                f"(batch, height, width, 3), but input '{self.input}' has type {node.type} and "
-                f"shape {node.shape}",
-                path=path,
-            )
-        self.is_channels_first = self.input_shape[3] != 3 or self.input_shape[1] == 3
-        fixed_size = self.input_shape[2:4] if self.is_channels_first else self.input_shape[1:3]
-        self.preparation = _foreign_preparation(path, fixed_size, spec)
-        self.card = _foreign_card(path, spec)
-        self.weights_sha256 = sha256(path)
-        self.settings = {
-            "engine": "onnxruntime",
-            "precision": "fp32",
-            "device": provider_device(session.get_providers()[0], device),
-        }
+        self.preparation = preparation
+        self.card = card
+        self.weights_sha256 = weights_sha256
+        self.settings = settings
 
     def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
         """Run the network, one photograph at a time if its batch is fixed to 1."""
-        batches = np.split(batch, len(batch)) if self.input_shape[0] == 1 else [batch]
+        batches = np.split(batch, len(batch)) if self.graph.input_shape[0] == 1 else [batch]
         output = np.concatenate([self._run_session(each) for each in batches])
         return {"depth": _drop_channel_axis(output)}
 
@@ -133,10 +194,11 @@ class ForeignModel(PreparedModel):
         """Normalise a batch, and run the network on it."""
         spec = self.spec
         pixels = (batch / np.float64(spec.scale) - spec.mean) / spec.std
-        if self.is_channels_first:
+        if self.graph.is_channels_first:
             pixels = pixels.transpose(0, 3, 1, 2)
         try:
-            [output] = self._session.run([self.output], {self.input: pixels.astype(self.dtype)})
+            inputs = {self.graph.input: pixels.astype(self.graph.dtype)}
+            [output] = self._session.run([self.graph.output], inputs)
         except Exception as error:
             shape = "x".join(map(str, pixels.shape))
             raise ModelError(
@@ -251,7 +313,7 @@ def open_ultralytics(
     options = resolve_engine(
         options, engines=("onnxruntime",), what=f"{path}: a file from Ultralytics"
     )
-    return ForeignModel(path, spec, device=options.device, threads=options.threads)
+    return open_foreign_model(path, spec, device=options.device, threads=options.threads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +334,7 @@ def write_wrapped_copy(source: Path, target: Path, spec: NetworkSpec) -> Agreeme
     """
     with needing("wrapping an ONNX file", "export"):
         import onnx
-    foreign = ForeignModel(source, spec)
+    foreign = open_foreign_model(source, spec)
     channel_axis = _channel_axis(source, foreign)
     model = onnx.compose.add_prefix(onnx.load(str(source)), _PREFIX)
     _wrap_graph_in_place(model, foreign, channel_axis)
@@ -302,7 +364,7 @@ def _channel_axis(path: Path, foreign: ForeignModel) -> int | None:
     if len(shape) == 4 and 1 in (shape[1], shape[3]):
         return 1 if shape[1] == 1 else 3
     raise ModelError(
-        f"{path}: output '{foreign.output}' has the shape {shape}; expected depth as (batch, "
+        f"{path}: output '{foreign.graph.output}' has the shape {shape}; expected depth as (batch, "
         "height, width), with or without one channel"
     )
 
@@ -314,9 +376,9 @@ def _wrap_graph_in_place(
     from onnx import TensorProto, helper
 
     graph = model.graph
-    network_input = _PREFIX + foreign.input
+    network_input = _PREFIX + foreign.graph.input
     input_wrapping = _wrap_input(foreign, network_input)
-    output_wrapping = _wrap_output(_PREFIX + foreign.output, channel_axis)
+    output_wrapping = _wrap_output(_PREFIX + foreign.graph.output, channel_axis)
     nodes = [*input_wrapping.nodes, *graph.node, *output_wrapping.nodes]
     del graph.node[:]
     graph.node.extend(nodes)
@@ -325,7 +387,7 @@ def _wrap_graph_in_place(
     sizing = foreign.preparation.sizing
     has_fixed_size = sizing.rule is Rule.FIXED
     size = [sizing.height, sizing.width] if has_fixed_size else ["height", "width"]
-    batch = 1 if foreign.input_shape[0] == 1 else "batch"
+    batch = 1 if foreign.graph.input_shape[0] == 1 else "batch"
     image = helper.make_tensor_value_info(INPUT, TensorProto.UINT8, [batch, *size, 3])
     depth = helper.make_tensor_value_info("depth", TensorProto.FLOAT, [batch, None, None])
     # Files of old versions of ONNX list their weights among the inputs.
@@ -347,8 +409,8 @@ def _wrap_input(foreign: ForeignModel, network_input: str) -> _Wrapping:
         numpy_helper.from_array(np.asarray(values, np.float32), name)
         for name, values in normalisation.items()
     ]
-    axes = [0, 3, 1, 2] if foreign.is_channels_first else [0, 1, 2, 3]
-    dtype = helper.np_dtype_to_tensor_dtype(np.dtype(foreign.dtype))
+    axes = [0, 3, 1, 2] if foreign.graph.is_channels_first else [0, 1, 2, 3]
+    dtype = helper.np_dtype_to_tensor_dtype(np.dtype(foreign.graph.dtype))
     nodes = [
         helper.make_node("Cast", [INPUT], ["pixels"], to=TensorProto.FLOAT),
         helper.make_node("Div", ["pixels", "scale"], ["scaled"]),
