@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.arrays.shapes import Bool, Int, Int32, Mask
+from rilievo.arrays.shapes import Bool, Float32, Int, Int32, Mask
 from rilievo.geometry.surfaces.lattice import Lattice, find_edge_steps
 
 PointIndices = Int[np.ndarray, "n"]
@@ -45,16 +45,22 @@ def sharpen_edges(lattice: Lattice) -> Sharpened:
     """
     if not lattice.valid.any():
         return Sharpened(lattice=lattice, min_edge_step=np.inf)
-    min_edge_step = _MIN_EDGE_STEP / float(np.median(lattice.depth[lattice.valid]))
+    median_depth = float(np.median(lattice.depth[lattice.valid]))
+    min_edge_step = _MIN_EDGE_STEP / median_depth
     sharp = _collapse_bands(lattice, min_edge_step)
-    steps_by_axis = find_edge_steps(sharp, min_edge_step).steps_by_axis()
-    steps = np.concatenate([abs(change[change != 0]) for _, change in steps_by_axis])
+    return Sharpened(lattice=sharp, min_edge_step=_limit_edges(sharp, min_edge_step))
+
+
+def _limit_edges(lattice: Lattice, min_edge_step: float) -> float:
+    """Raise the least step of 1/depth at an edge, if there would be too many edges."""
+    steps_by_axis = find_edge_steps(lattice, min_edge_step).steps_by_axis()
+    sizes = np.concatenate([abs(steps[steps != 0]) for _, steps in steps_by_axis])
     max_edges = int(_MAX_EDGE_FRACTION * lattice.valid.size)
-    if len(steps) > max_edges:  # Only the largest steps stay edges.
-        largest_excluded = np.partition(steps, -max_edges - 1)[-max_edges - 1]
-        # One float lower, so that all steps of this size are edges.
-        min_edge_step = float(np.nextafter(largest_excluded, np.float32(0)))
-    return Sharpened(lattice=sharp, min_edge_step=min_edge_step)
+    if len(sizes) <= max_edges:
+        return min_edge_step
+    largest_excluded = np.partition(sizes, -max_edges - 1)[-max_edges - 1]
+    # One float lower, so that all steps of this size are edges.
+    return float(np.nextafter(largest_excluded, np.float32(0)))
 
 
 def _collapse_bands(lattice: Lattice, min_step: float) -> Lattice:
@@ -62,16 +68,16 @@ def _collapse_bands(lattice: Lattice, min_step: float) -> Lattice:
 
     ``min_step`` is the least step of 1/depth between the ends of a band.
     """
-    depth = lattice.depth.reshape(-1)
     bands = _find_bands(lattice, min_step)
-    is_band = _is_blurred_edge(bands, lattice, min_step)
-    points, near, far = bands.points[is_band], bands.near[is_band], bands.far[is_band]
-    near_depth, far_depth = depth[near], depth[far]
-    is_at_hole = _is_beside_hole(lattice.valid).reshape(-1)[far]
-    is_closer_to_near = depth[points] / near_depth <= far_depth / depth[points]
-    collapsed = lattice.depth.copy()
-    collapsed.reshape(-1)[points] = np.where(is_at_hole | is_closer_to_near, near_depth, far_depth)
-    return lattice.with_depth(collapsed, lattice.valid)
+    bands = bands.select(_is_blurred_edge(bands, lattice, min_step))
+    depth = lattice.depth.reshape(-1)
+    band_depth, near_depth, far_depth = depth[bands.points], depth[bands.near], depth[bands.far]
+    # Depths are compared by their ratios.
+    is_closer_to_near = band_depth / near_depth <= far_depth / band_depth
+    ends_at_hole = _is_beside_hole(lattice.valid).reshape(-1)[bands.far]
+    collapsed = depth.copy()
+    collapsed[bands.points] = np.where(ends_at_hole | is_closer_to_near, near_depth, far_depth)
+    return lattice.with_depth(collapsed.reshape(lattice.depth.shape), lattice.valid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +87,10 @@ class _Bands:
     points: PointIndices
     near: PointIndices
     far: PointIndices
+
+    def select(self, mask: Bool[np.ndarray, "n"]) -> "_Bands":
+        """Bands of some of the points."""
+        return _Bands(points=self.points[mask], near=self.near[mask], far=self.far[mask])
 
 
 def _is_blurred_edge(bands: _Bands, lattice: Lattice, min_step: float) -> Bool[np.ndarray, "n"]:
@@ -112,46 +122,63 @@ def _is_blurred_edge(bands: _Bands, lattice: Lattice, min_step: float) -> Bool[n
     return (step > min_step) & (length <= max_length) & flattens_beyond_near
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SteepestNeighbours:
+    """Neighbour of each point to which 1/depth rises most; the point itself if it has none.
+
+    Attributes:
+        points: Flat indices of these neighbours.
+        rises: Rise of 1/depth to them; 0 if there is none.
+    """
+
+    points: Int32[np.ndarray, "n"]
+    rises: Float32[np.ndarray, "n"]
+
+    @classmethod
+    def without_any(cls, point_count: int) -> "_SteepestNeighbours":
+        """No neighbours yet."""
+        points = np.arange(point_count, dtype=np.int32)
+        return cls(points=points, rises=np.zeros(point_count, np.float32))
+
+    def add(self, source: PointIndices, target: PointIndices, rise: np.ndarray) -> None:
+        """Make ``target`` the neighbour of ``source`` where it is the steepest yet, in place."""
+        is_steeper = rise > self.rises[source]
+        self.rises[source[is_steeper]] = rise[is_steeper]
+        self.points[source[is_steeper]] = target[is_steeper]
+
+    def ends_of_paths(self, starts: PointIndices) -> PointIndices:
+        """Points to which the steepest paths from some points lead.
+
+        By pointer doubling: after k rounds, each start points to what is 2^k steps along its path.
+        """
+        for _ in range(_DOUBLINGS):
+            self.points[starts] = self.points[self.points[starts]]
+        return self.points[starts]
+
+
 def _find_bands(lattice: Lattice, min_step: float) -> _Bands:
     """Follow the steepest path of 1/depth from each point to the near and far end of its band."""
     size, width = lattice.valid.size, lattice.valid.shape[1]
-    # The steepest nearer and farther neighbour of each point; the point itself if it has none.
-    nearer = np.arange(size, dtype=np.int32)
-    farther = np.arange(size, dtype=np.int32)
-    steepest_rise, steepest_fall = np.zeros(size, np.float32), np.zeros(size, np.float32)
+    nearer = _SteepestNeighbours.without_any(size)
+    farther = _SteepestNeighbours.without_any(size)
     band_points = []
     edges = find_edge_steps(lattice, _MIN_BAND_STEP_FRACTION * min_step)
     for axis, inverse_depth_steps in edges.steps_by_axis():
         steps = np.flatnonzero(inverse_depth_steps)
+        rise = inverse_depth_steps.reshape(-1)[steps]
         # Steps to the next column are one column fewer than the points.
         row, column = np.divmod(steps, inverse_depth_steps.shape[1])
         first = row * width + column
         second = first + (width if axis == 0 else 1)
-        rise = inverse_depth_steps.reshape(-1)[steps]
-        for source, target, rise_to_target in ((first, second, rise), (second, first, -rise)):
-            # These update the neighbours and the steepest steps in place.
-            _keep_steepest(nearer, steepest_rise, source, target, rise_to_target)
-            _keep_steepest(farther, steepest_fall, source, target, -rise_to_target)
+        nearer.add(first, second, rise)
+        farther.add(first, second, -rise)
+        nearer.add(second, first, -rise)
+        farther.add(second, first, rise)
         band_points += [first, second]
     points = np.unique(np.concatenate(band_points))
-    # Pointer doubling: after k rounds, each point leads 2^k steps along its path.
-    for neighbour in (nearer, farther):
-        for _ in range(_DOUBLINGS):
-            neighbour[points] = neighbour[neighbour[points]]
-    return _Bands(points=points, near=nearer[points], far=farther[points])
-
-
-def _keep_steepest(
-    neighbour: Int32[np.ndarray, "n"],
-    steepest: np.ndarray,
-    source: PointIndices,
-    target: PointIndices,
-    rise: np.ndarray,
-) -> None:
-    """Make ``target`` the neighbour of ``source`` where the rise is the steepest yet, in place."""
-    is_steeper = rise > steepest[source]
-    steepest[source[is_steeper]] = rise[is_steeper]
-    neighbour[source[is_steeper]] = target[is_steeper]
+    return _Bands(
+        points=points, near=nearer.ends_of_paths(points), far=farther.ends_of_paths(points)
+    )
 
 
 def _is_beside_hole(valid: Mask) -> Mask:
