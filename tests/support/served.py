@@ -103,7 +103,8 @@ def served(
         {"test/model": model, "secret/place/other.onnx": Brightness("secret/place/other.onnx")}
     )
     limits = {name: options.pop(name) for name in _LIMITS & options.keys()}
-    given = kind(**options, limits=ServerLimits(**{"workers": 2, "batch_seconds": 0.0, **limits}))
+    served_limits = ServerLimits(**{"workers": 2, "batch_seconds": 0.0, **limits})
+    given = kind(model=next(iter(models or ["test/model"])), **options, limits=served_limits)
     disk = Disk(int(given.limits.disk_megabytes * 1e6))
     names = {"test/model": "test/model", "other": "secret/place/other.onnx"}
     if models is not None:

@@ -1,5 +1,6 @@
 """Options of the server, and of which models it offers."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from rilievo.cli import main
 from rilievo.errors import ModelError, OptionError
 from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.offered_models import offered_models
-from rilievo.serving.server.server_options import TOKEN_VARIABLE, ServeOptions
+from rilievo.serving.server.server_options import TOKEN_VARIABLE, AppOptions, ServeOptions
 from support.lab_package import installed_lab
 
 TOKEN = "0123456789abcdef"
@@ -74,6 +75,39 @@ def test_clients_see_names_and_no_paths(tmp_path: Path) -> None:
     assert models.server_name("") == models.server_name("mine") == str(file)
     with pytest.raises(Refusal):
         models.server_name(str(file))
+
+
+@pytest.mark.parametrize(
+    ("options", "photograph_model", "video_model", "offered"),
+    [
+        (ServeOptions(), "rilievo/base", "rilievo/small", ["rilievo/base", "rilievo/small"]),
+        (ServeOptions(model="rilievo/base"), "rilievo/base", "rilievo/base", ["rilievo/base"]),
+        (ServeOptions(model="rilievo/small"), "rilievo/small", "rilievo/small", ["rilievo/small"]),
+        (
+            ServeOptions(model="rilievo/base", offer="rilievo/small"),
+            "rilievo/base",
+            "rilievo/base",
+            ["rilievo/base", "rilievo/small"],
+        ),
+        (
+            AppOptions(model="rilievo/base", offer=""),
+            "rilievo/base",
+            "rilievo/base",
+            ["rilievo/base"],
+        ),
+    ],
+)
+def test_frames_get_the_model_that_the_server_is_started_with(
+    options: ServeOptions | AppOptions,
+    photograph_model: str,
+    video_model: str,
+    offered: Sequence[str],
+) -> None:
+    models = offered_models(options)
+    assert list(models.names) == offered
+    assert models.server_name("") == photograph_model
+    assert models.server_name(models.video_name("")) == video_model
+    assert models.video_name(photograph_model) == photograph_model
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import PurePath
 from rilievo.errors import ModelError, suggest
 from rilievo.extensions.trust import is_import_path
 from rilievo.io.files.machine import cores
-from rilievo.models import DEFAULT_MODEL, FAST_MODEL, MODELS, find_card, is_paid_name
+from rilievo.models import FAST_MODEL, MODELS, find_card, is_paid_name
 from rilievo.models.base import Model, PaidModel
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue import table
@@ -49,9 +49,7 @@ class OfferedModels:
 
         If neither the request nor the server names a model, frames get the fast one.
         """
-        if not name and self.server_name("") == DEFAULT_MODEL and FAST_MODEL in self.names:
-            return FAST_MODEL
-        return name
+        return name if name or self.options.model else FAST_MODEL
 
     def display_name(self, name: str) -> str:
         """Display name of a model; "" is the default model."""
@@ -91,14 +89,15 @@ class OfferedModels:
 def offered_models(options: ServerOptions) -> OfferedModels:
     """List the models that a server offers, as its options say.
 
-    A server with the default model also offers the fast one, for videos.
+    If the options name no model, the fast one is offered, too, because it is the default for
+    frames of videos.
 
     Raises:
         ModelError: If a model is unknown or paid, or if two would have the same display name.
     """
     names: dict[str, str] = {}
     default, *others = options.offered
-    video_models = [FAST_MODEL] if default == DEFAULT_MODEL else []
+    video_models = [] if options.model else [FAST_MODEL]
     for name in dict.fromkeys([default, *video_models, *others]):
         if is_paid_name(name):
             raise _paid_model_error(name)

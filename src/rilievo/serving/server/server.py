@@ -82,6 +82,6 @@ def _build_application(
     disk = Disk(int(options.limits.disk_megabytes * 1e6))
     service = Service(options, offered_models(options), Folders(folder, disk), Metrics())
     service.decoders.start_ahead()
-    service.networks.load_now(options.model)
+    service.networks.load_now(options.default_model)
     extension = None if extend is None else extend(service, folder)
     return application(service, tokens, extension)

@@ -11,7 +11,7 @@ from rilievo.errors import OptionError
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.machine import cores
 from rilievo.io.files.names import printable
-from rilievo.models import DEFAULT_MODEL, MODELS, is_paid_name
+from rilievo.models import DEFAULT_MODEL, FAST_MODEL, MODELS, is_paid_name
 from rilievo.models.card import ModelCard
 from rilievo.models.model_options import EngineOptions
 from rilievo.schema.fields import FieldsByTitle, option
@@ -67,7 +67,14 @@ class ServerOptions(AddressOptions, EngineOptions):
         "Limits": ("max_megabytes", "max_megapixels", "time_limit"),
     }
 
-    model: Annotated[str, option(aliases=("-m",), metavar="NAME")] = DEFAULT_MODEL
+    model: Annotated[
+        str,
+        option(
+            aliases=("-m",),
+            metavar="NAME",
+            default=f"{DEFAULT_MODEL}; for streams and videos {FAST_MODEL}",
+        ),
+    ] = ""
     """Default model, used unless a request selects another: a name that 'rilievo models' lists, an
     ONNX file, or a run of 'rilievo train'."""
     offer: Annotated[str | None, option(comma_separated=True, metavar="NAME,...")] = None
@@ -88,9 +95,14 @@ class ServerOptions(AddressOptions, EngineOptions):
         return ()
 
     @property
+    def default_model(self) -> str:
+        """Name of the model for photographs if a request selects none."""
+        return self.model or DEFAULT_MODEL
+
+    @property
     def offered(self) -> tuple[str, ...]:
         """Names of the models that requests may choose, the default first."""
-        return tuple(dict.fromkeys((self.model, *split_at_commas(self.offer or ""))))
+        return tuple(dict.fromkeys((self.default_model, *split_at_commas(self.offer or ""))))
 
     @property
     def max_bytes(self) -> int:
@@ -210,7 +222,7 @@ class AppOptions(ServerOptions):
         names = split_at_commas(offer)
         if "all" in names:
             names = list(_free_installed_models())
-        return tuple(dict.fromkeys((self.model, *names)))
+        return tuple(dict.fromkeys((self.default_model, *names)))
 
 
 def _free_installed_models() -> Iterator[str]:
