@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from rilievo.arrays.shapes import Pixels
 from rilievo.errors import InputError
 from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.limits import read_text
@@ -151,23 +152,17 @@ def _chart_curves(curves: Mapping[str, dict[int, float]], label: str) -> Iterato
 def _frame_entry(folder: Path) -> Iterator[ImageEntry]:
     """Yield an entry that shows the depth of one frame at several steps, if there are pictures."""
     paths = _picture_paths_by_step(folder)
-    if not paths:
-        return
-    steps = sorted(paths)
-    count = min(_MAX_PICTURES, len(steps))
-    step_indices = np.linspace(0, len(steps) - 1, count).round().astype(int)
     panels: list[Panel] = []
-    for step in [steps[index] for index in step_indices]:
-        try:
-            with Image.open(paths[step]) as picture:
-                pixels = np.asarray(picture.convert("RGB"))
-        except (*BROKEN_FILE, Image.DecompressionBombError):
+    for step in _spread_steps(sorted(paths)):
+        picture = _read_picture(paths[step])
+        if picture is None:
             continue
         # A picture has five rows of equal height: frame, depth, two warped sources, mask.
-        height = pixels.shape[0] // 5
+        height = picture.shape[0] // 5
         if not panels:
-            panels.append(photo_panel(np.ascontiguousarray(pixels[:height])))
-        depth = np.ascontiguousarray(pixels[height : 2 * height])
+            frame = np.ascontiguousarray(picture[:height])
+            panels.append(photo_panel(frame))
+        depth = np.ascontiguousarray(picture[height : 2 * height])
         panels.append(photo_panel(depth, f"Depth at step {step:,}"))
     if not panels:
         return
@@ -178,6 +173,22 @@ def _frame_entry(folder: Path) -> Iterator[ImageEntry]:
         numbers=(),
         panels=tuple(panels),
     )
+
+
+def _spread_steps(steps: Sequence[int]) -> list[int]:
+    """Choose at most ``_MAX_PICTURES`` of the steps, evenly from the first to the last one."""
+    count = min(_MAX_PICTURES, len(steps))
+    indices = np.linspace(0, len(steps) - 1, count).round().astype(int)
+    return [steps[index] for index in indices]
+
+
+def _read_picture(path: Path) -> Pixels | None:
+    """Read a picture in RGB; None if the file is broken."""
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except (*BROKEN_FILE, Image.DecompressionBombError):
+        return None
 
 
 def _picture_paths_by_step(folder: Path) -> dict[int, Path]:

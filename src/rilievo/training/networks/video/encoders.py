@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -180,14 +180,21 @@ def _create_timm_model(name: str, size: Size, *, pretrained: bool) -> Any:
     raise AssertionError("the last attempt has no option that could be refused")
 
 
-RESNETS: Mapping[str, tuple[tuple[int, ...], bool]] = {
-    "resnet18": ((2, 2, 2, 2), False),
-    "resnet34": ((3, 4, 6, 3), False),
-    "resnet50": ((3, 4, 6, 3), True),
-    "resnet101": ((3, 4, 23, 3), True),
-    "resnet152": ((3, 8, 36, 3), True),
+class ResNetDesign(NamedTuple):
+    """Number of blocks in each of a ResNet's four layers, and whether these are bottlenecks."""
+
+    blocks: tuple[int, ...]
+    has_bottlenecks: bool
+
+
+RESNETS: Mapping[str, ResNetDesign] = {
+    "resnet18": ResNetDesign((2, 2, 2, 2), has_bottlenecks=False),
+    "resnet34": ResNetDesign((3, 4, 6, 3), has_bottlenecks=False),
+    "resnet50": ResNetDesign((3, 4, 6, 3), has_bottlenecks=True),
+    "resnet101": ResNetDesign((3, 4, 23, 3), has_bottlenecks=True),
+    "resnet152": ResNetDesign((3, 8, 36, 3), has_bottlenecks=True),
 }
-"""Number of blocks in each layer of a ResNet, and whether these are bottlenecks."""
+"""ResNets by their names."""
 
 
 class ResNetEncoder(Encoder):

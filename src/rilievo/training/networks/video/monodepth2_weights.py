@@ -24,7 +24,7 @@ from rilievo.training.networks.blueprint import (
 )
 from rilievo.training.networks.torch_files import load_torch_file
 from rilievo.training.networks.video.decoder import DepthDecoder
-from rilievo.training.networks.video.encoders import RESNETS, ResNetEncoder
+from rilievo.training.networks.video.encoders import RESNETS, ResNetDesign, ResNetEncoder
 from rilievo.training.networks.video.pose_networks import PoseCNN, PoseDecoder
 
 STEREO_UNIT = 5.4
@@ -195,13 +195,15 @@ def _make_without_weights(network_class: Any, *arguments: Any, **options: Any) -
 def _resnet_name(entries: Entries, path: Path) -> str:
     """Find the ResNet whose layers have as many blocks as the weights."""
     blocks = [match.groups() for match in map(_BLOCK.fullmatch, entries) if match]
-    counts = [sum(layer == digit for layer, _ in blocks) for digit in "1234"]
-    has_bottlenecks = "encoder.layer1.0.conv3.weight" in entries
-    for name, design in RESNETS.items():
-        if design == (tuple(counts), has_bottlenecks):
+    design = ResNetDesign(
+        blocks=tuple(sum(layer == digit for layer, _ in blocks) for digit in "1234"),
+        has_bottlenecks="encoder.layer1.0.conv3.weight" in entries,
+    )
+    for name, known_design in RESNETS.items():
+        if design == known_design:
             return name
     raise ModelError(
-        f"{path}: contains an unknown ResNet: its layers have {', '.join(map(str, counts))} "
+        f"{path}: contains an unknown ResNet: its layers have {', '.join(map(str, design.blocks))} "
         f"blocks; expected one of {', '.join(RESNETS)}"
     )
 
