@@ -366,11 +366,16 @@ def _weigh_corner_loss(
     learner.losses = replace(learner.losses, corners=weight)
     if weight >= configured_weight / 2:
         return frames
+    if weight:
+        accuracy = "hardly more accurate than"
+        consequence = f"its weight in the loss is only {weight:.2g}"
+    else:
+        accuracy = "no more accurate than"
+        consequence = "it does not count in the loss"
     note = Note(
         Text(
-            "the triangulated depth of corners is hardly more accurate than the start model's "
-            f"depth, so its weight in the loss is only {weight:.2g}: film with sideways motion, or "
-            "use a larger ",
+            f"the triangulated depth of corners is {accuracy} the start model's depth, so "
+            f"{consequence}: film with sideways motion, or use a larger ",
             OptionName("stride"),
         )
     )
