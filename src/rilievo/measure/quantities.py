@@ -184,22 +184,20 @@ def length(
         return planar_measurement
 
     is_measured = prediction.instrument is not None
-    start_depth, end_depth = end_values_of_line(
+    depths = end_values_of_line(
         prediction.depth, start, end, camera, require_match_at_ends=is_measured
     )
-    start_position, end_position = ray(camera, start) * start_depth, ray(camera, end) * end_depth
-    metres = float(np.linalg.norm(end_position - start_position))
-
+    positions = ray(camera, start) * depths[0], ray(camera, end) * depths[1]
+    metres = float(np.linalg.norm(positions[1] - positions[0]))
     user_metres = known_length_between(prediction, start, end)
     if user_metres is not None and not is_measured:
         return _measure_known_size(Quantity.LENGTH, metres, user_metres)
-    error = log_error_of_length(prediction, start_position, end_position)
-    placing_error = _placing_log_error_of_ends(
-        prediction, (start, end), (start_depth, end_depth), (start_position, end_position)
-    )
-    error = math.hypot(error, placing_error)
+
+    depth_error = log_error_of_length(prediction, *positions)
+    placing_error = _placing_log_error_of_ends(prediction, (start, end), depths, positions)
+    log_error = math.hypot(depth_error, placing_error)
     measured = _make_measurement_by_depth(
-        Quantity.LENGTH, metres, error, prediction, (first, second)
+        Quantity.LENGTH, metres, log_error, prediction, (first, second)
     )
     return _compare_with_known(prediction, measured, user_metres)
 
