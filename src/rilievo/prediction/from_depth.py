@@ -98,35 +98,41 @@ def prediction_from_depth(
     """
     find_map_origin(None, depth_error)  # so that an unreadable error fails before files are read
     metres_per_count = _parse_unit(unit)
-    declared_encoding = parse_optional_encoding(encoding, metres_per_count, **_OPTION_NAMES)
     options = _MapOptions(
         kind=kind,
         metres_per_count=metres_per_count,
         crop=crop,
         encoding_text=encoding,
         depth_error=depth_error,
-        declared_encoding=declared_encoding,
+        declared_encoding=parse_optional_encoding(encoding, metres_per_count, **_OPTION_NAMES),
         has_known_sizes=bool(known),
     )
     if not isinstance(photo, Photo):
         photo = read_photo(photo, own_depth=False)
+
+    # Read the map, and bring it to the photograph.
     source = _read_map(depth, options)
     placed = _place_on_photo(source, photo, camera, fov, options)
 
+    # Make the prediction, and compare it with the known sizes or scale it by them.
     depth_warnings = _depth_warnings(source, placed.depth)
+    recorded_fields = source.origin.recorded_fields(
+        photo.shape, placed.camera_choice.camera, is_in_place=placed.is_in_place
+    )
     prediction = prediction_class(
         depth_or_none=placed.depth,
         camera=placed.camera_choice.camera,
         photo=photo,
         instrument=_map_instrument(source, placed, depth_warnings),
         made_by=source.origin.merge_made_by(_map_made_by(depth, source, placed.kind, options)),
-        **source.origin.recorded_fields(
-            photo.shape, placed.camera_choice.camera, is_in_place=placed.is_in_place
-        ),
+        **recorded_fields,
     )
     prediction = with_known_sizes(prediction, known)
 
+    # Tell the user what was assumed, and warn about what contradicts something else.
     contradictions = dict.fromkeys((*_contradictions(source, placed, photo), *prediction.notes))
+    for contradiction in contradictions:
+        warn(contradiction)
     notes = (
         *_notes_on_photo_file(photo, placed.camera_choice),
         *placed.camera_choice.notes,
@@ -141,8 +147,6 @@ def prediction_from_depth(
         *contradictions,
     )
     prediction = prediction.but(notes=tuple(dict.fromkeys(notes)))
-    for contradiction in contradictions:
-        warn(contradiction)
     return with_normals(prediction) if prediction.depth.is_depth else prediction
 
 
