@@ -17,13 +17,14 @@ from rilievo.predicting.inputs import Job, Medium, SkippedInputs, find_jobs
 from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.photographs.results import ResultWriter
 from rilievo.predicting.run import (
+    RunModels,
     RunWriters,
     load_models,
     predict_jobs,
     prepare_output_folder,
     read_inputs,
 )
-from rilievo.predicting.run_times import Stopwatch
+from rilievo.predicting.run_times import RunTimes, Stopwatch
 from rilievo.predicting.summary import RunSummary, Tally
 from rilievo.predicting.work_processes import (
     Failure,
@@ -122,47 +123,65 @@ class PredictWork:
         )
         for writer in writers_to_check.all():
             writer.check()
-        # The time of loading is taken out of this list by the first task, so it is reported once.
-        unreported_times = [stopwatch.times]
-        # Cached, so that each folder is prepared once in a process: it looks at every file.
-        prepare_folder = cache(prepare_output_folder)
-
-        def predict_task(items: Sequence[Job], *, is_retry: bool) -> Report:
-            """Predict the jobs of a task, and report what was done.
-
-            ``is_retry`` says that a process was killed while it worked on these jobs.
-            """
-            files = self.storage.open_task()
-            tally = TaskTally(translate_message=files.translate_message)
-            while unreported_times:
-                tally.stopwatch.add(unreported_times.pop())
-            writers = RunWriters.from_models(
-                models,
-                lambda model: files.results(model=model, options=options, note=tally.note),
-            )
-            try:
-                jobs = [files.localize_job(job) for job in items]
-                predict_jobs(
-                    jobs,
-                    writers,
-                    tally,
-                    batch_size=options.speed.batch_size,
-                    prepare_folder=prepare_folder,
-                )
-            finally:
-                files.clear()
-            report = tally.report
-            if is_retry and not options.saving.resume:
-                # The jobs that seem to be finished by an earlier run were finished by the process
-                # that was killed in this run.
-                return replace(report, done=report.done + report.finished_before, finished_before=0)
-            return report
-
-        return predict_task
+        loaded = _LoadedWork(
+            work=self,
+            models=models,
+            # Cached, so that each folder is prepared once in a process: it looks at every file.
+            prepare_folder=cache(prepare_output_folder),
+            unreported_times=[stopwatch.times],
+        )
+        return loaded.predict_task
 
     def name(self, item: Job) -> str:
         """Name of a job in messages."""
         return printable(item.source)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _LoadedWork:
+    """The work of a run in a process that has loaded the models.
+
+    Attributes:
+        prepare_folder: Function that prepares an output folder.
+        unreported_times: Time of loading, which the first task takes out of the list, so that it is
+            reported once.
+    """
+
+    work: PredictWork
+    models: RunModels
+    prepare_folder: Callable[[Path], None]
+    unreported_times: list[RunTimes]
+
+    def predict_task(self, items: Sequence[Job], *, is_retry: bool) -> Report:
+        """Predict the jobs of a task, and report what was done.
+
+        ``is_retry`` says that a process was killed while it worked on these jobs.
+        """
+        options = self.work.options
+        files = self.work.storage.open_task()
+        tally = TaskTally(translate_message=files.translate_message)
+        while self.unreported_times:
+            tally.stopwatch.add(self.unreported_times.pop())
+        writers = RunWriters.from_models(
+            self.models,
+            lambda model: files.results(model=model, options=options, note=tally.note),
+        )
+        try:
+            predict_jobs(
+                [files.localize_job(job) for job in items],
+                writers,
+                tally,
+                batch_size=options.speed.batch_size,
+                prepare_folder=self.prepare_folder,
+            )
+        finally:
+            files.clear()
+        report = tally.report
+        if is_retry and not options.saving.resume:
+            # The jobs that seem to be finished by an earlier run were finished by the process that
+            # was killed in this run.
+            return replace(report, done=report.done + report.finished_before, finished_before=0)
+        return report
 
 
 @dataclass(slots=True, kw_only=True)

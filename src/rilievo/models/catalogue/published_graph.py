@@ -8,7 +8,12 @@ import numpy as np
 from rilievo.errors import ModelError, suggest
 from rilievo.models.base import Inference, Model, infer_by_size
 from rilievo.models.card import ModelCard
-from rilievo.models.catalogue.graph_inputs import PICTURE, GraphInputs, make_input_maker
+from rilievo.models.catalogue.graph_inputs import (
+    PICTURE,
+    GraphInputs,
+    InputMaker,
+    make_input_maker,
+)
 from rilievo.models.catalogue.graph_outputs import OUTPUT_READERS, GraphOutputs
 from rilievo.models.catalogue.table import NetworkFamily, find_entry, network_family
 from rilievo.models.load_options import LoadOptions
@@ -22,26 +27,22 @@ class PublishedGraph(Model):
 
     def __init__(
         self,
-        path: Path,
-        options: LoadOptions,
+        session: Session,
         card: ModelCard,
         family: NetworkFamily,
         *,
+        input_names: Mapping[str, str],
+        input_maker: InputMaker,
         weights_sha256: str,
     ) -> None:
+        """Store the parts that ``open_graph`` opens; ``input_names`` are by their roles."""
         self.card = card
         self.weights_sha256 = weights_sha256
         self.family = family
-        self._session = open_session(path, options, f"model '{card.name}'")
-        self._input_names = _input_names_by_role(path, family, self._session)
-        self._input_maker = make_input_maker(family, path, options.settings, card.name)
-        if family.output_form not in OUTPUT_READERS:
-            raise ModelError(
-                f"known.toml, the row '{family.name}': there is no output_form "
-                f"'{family.output_form}'; {suggest(family.output_form, OUTPUT_READERS)}"
-            )
-        self._read_outputs = OUTPUT_READERS[family.output_form]
-        self.settings = {**self._session.settings, **self._input_maker.settings}
+        self.settings = {**session.settings, **input_maker.settings}
+        self._session = session
+        self._input_names = input_names
+        self._input_maker = input_maker
 
     def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         """Run photographs of one size together, if the network takes batches."""
@@ -58,7 +59,8 @@ class PublishedGraph(Model):
                 name: self._batch_element(name, array, index, len(photos))
                 for name, array in outputs.items()
             }
-            yield self._read_outputs(
+            read_outputs = OUTPUT_READERS[self.family.output_form]
+            yield read_outputs(
                 GraphOutputs(
                     model=self.card.name,
                     family=self.family,
@@ -96,9 +98,28 @@ class PublishedGraph(Model):
 
 
 def open_graph(path: Path, options: LoadOptions, card: ModelCard, *, weights_sha256: str) -> Model:
-    """Open a model of the catalogue from its ONNX file."""
+    """Open a model of the catalogue from its ONNX file.
+
+    Raises:
+        ModelError: If the file is no network of its family.
+    """
     family = network_family(find_entry(card.name).family)
-    return PublishedGraph(path, options, card, family, weights_sha256=weights_sha256)
+    session = open_session(path, options, f"model '{card.name}'")
+    input_names = _input_names_by_role(path, family, session)
+    input_maker = make_input_maker(family, path, options.settings, card.name)
+    if family.output_form not in OUTPUT_READERS:
+        raise ModelError(
+            f"known.toml, the row '{family.name}': there is no output_form "
+            f"'{family.output_form}'; {suggest(family.output_form, OUTPUT_READERS)}"
+        )
+    return PublishedGraph(
+        session,
+        card,
+        family,
+        input_names=input_names,
+        input_maker=input_maker,
+        weights_sha256=weights_sha256,
+    )
 
 
 def _input_names_by_role(path: Path, family: NetworkFamily, session: Session) -> Mapping[str, str]:
