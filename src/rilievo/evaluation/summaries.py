@@ -37,7 +37,7 @@ from rilievo.evaluation.metrics.pairs import REMOVED
 from rilievo.evaluation.records import RangeError, Score, Sparsification, Subset, Summary, Unscored
 from rilievo.evaluation.scoring.comparable_depth import FEW_PIXELS, OTHER_UNIT, TURNED, UNANSWERED
 from rilievo.evaluation.scoring.depth_ranges import RANGE_COUNT, range_errors
-from rilievo.evaluation.scoring.placing import is_own_note, is_placement_note
+from rilievo.evaluation.scoring.placing import is_placement_note, is_prediction_note
 from rilievo.evaluation.scoring.score import ScoreWithSums
 from rilievo.evaluation.selection import Selection
 from rilievo.io.depth.plausibility import MEDIAN_WARNINGS
@@ -74,8 +74,7 @@ class ScoreAccumulator:
         self._curves = _add_optional(self._curves, scored.curves)
         self._reliability = _add_optional(self._reliability, scored.reliability)
         for name, sums in scored.sums.items():
-            total = self._total_by_metric.get(name)
-            self._total_by_metric[name] = sums.copy() if total is None else total + sums
+            self._total_by_metric[name] = sums + self._total_by_metric.get(name, 0)
             # The sums of each image are needed only for the interval.
             if sums.size <= MAX_STORED_SUMS:
                 self._sums_by_metric.setdefault(name, []).append(sums)
@@ -314,7 +313,7 @@ def _prediction_remarks(scores: Sequence[Score]) -> Iterator[str]:
     counts: Counter[str] = Counter()
     for score in scores:
         for note in score.notes:
-            if not (is_placement_note(note) or is_own_note(note)):
+            if not (is_placement_note(note) or is_prediction_note(note)):
                 continue
             masked_note = _mask_numbers(note)  # sizes may differ from image to image
             counts[masked_note] += 1

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.arrays.shapes import Field, Shaped
+from rilievo.arrays.shapes import Field, Mask, Shaped
 from rilievo.data.datasets.dataset import evenly_spread
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.errors.messages import OptionName, Text, count_text
@@ -393,6 +393,28 @@ def _require_kind(value_encoding: ValueEncoding, path: Path) -> DepthKind:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _DepthLimits:
+    """Range of depth [m] that counts; ``far`` is None without a limit."""
+
+    near: float
+    far: float | None
+
+    @property
+    def words(self) -> list[str]:
+        """The limits that are set, as the user writes them."""
+        words = [] if self.near == 0 else [f"min_depth={self.near:g}"]
+        if self.far is not None:
+            words.append(f"max_depth={self.far:g}")
+        return words
+
+    def mask(self, depth: Numbers) -> Mask:
+        """Mask of the depth that is within the limits; False for NaN."""
+        far = np.inf if self.far is None else self.far
+        with np.errstate(invalid="ignore"):
+            return (depth >= self.near) & (depth <= far)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _LimitedNumbers:
     """Numbers of a file inside the limits that the user sets for depth.
 
@@ -413,37 +435,29 @@ def _limit_depth(
     Raises:
         InputError: If that leaves no depth.
     """
-    min_depth, max_depth = number_encoding.min_depth, number_encoding.max_depth
-    if max_depth is None and min_depth == 0:
+    limits = _DepthLimits(near=number_encoding.min_depth, far=number_encoding.max_depth)
+    if not limits.words:
         return _LimitedNumbers(numbers=numbers)
     depth = _stored_to_depth(numbers, value_encoding)
+    is_inside = limits.mask(depth)
     has_depth = np.isfinite(depth) & (numbers != 0)
-    with np.errstate(invalid="ignore"):
-        is_inside = depth >= min_depth
-        if max_depth is not None:
-            is_inside &= depth <= max_depth
     total = int(np.count_nonzero(has_depth))
     count = int(np.count_nonzero(has_depth & ~is_inside))
-    limits = [] if min_depth == 0 else [f"min_depth={min_depth:g}"]
-    if max_depth is not None:
-        limits.append(f"max_depth={max_depth:g}")
-    option = OptionName("encoding", " ".join(limits))
     if total and count == total:
         nearest, farthest = depth[has_depth].min(), depth[has_depth].max()
         raise InputError(
             problem=Text(
                 "contains no depth inside the limits, because ",
-                option,
+                OptionName("encoding", " ".join(limits.words)),
                 f" leaves out all {total:,} pixels, whose depth is {nearest:.3g} to {farthest:.3g}",
             )
         )
-    limited = np.where(is_inside, numbers, np.nan if numbers.dtype.kind == "f" else 0)
-    if not count:
-        return _LimitedNumbers(numbers=limited)
-    note = (
-        f"its limits ({', '.join(limits)}) leave out {count:,} of the {total:,} pixels with depth"
-    )
-    return _LimitedNumbers(numbers=limited, note=note)
+    note = None
+    if count:
+        words = ", ".join(limits.words)
+        note = f"its limits ({words}) leave out {count:,} of the {total:,} pixels with depth"
+    no_depth = np.nan if numbers.dtype.kind == "f" else 0
+    return _LimitedNumbers(numbers=np.where(is_inside, numbers, no_depth), note=note)
 
 
 def _stored_to_depth(numbers: Numbers, encoding: ValueEncoding) -> Numbers:

@@ -52,7 +52,7 @@ _NAMES = PlacementNames(map="the prediction", picture="the truth")
 _PHOTO_NAMES = PlacementNames(map="the prediction", picture="the photograph")
 
 
-_OWN_NOTE = "note of the prediction: "
+_PREDICTION_NOTE = "note of the prediction: "
 """Beginning of a note that a prediction brings along."""
 
 
@@ -61,9 +61,9 @@ def is_placement_note(note: str) -> bool:
     return re.match(rf"{_NAMES.map} is (\d|of the whole photograph)", note) is not None
 
 
-def is_own_note(note: str) -> bool:
+def is_prediction_note(note: str) -> bool:
     """Whether a note of a score is one that its prediction brought along."""
-    return note.startswith(_OWN_NOTE)
+    return note.startswith(_PREDICTION_NOTE)
 
 
 def read_placed(
@@ -86,7 +86,7 @@ def place_prediction(
     """
     view_truth = truth_in_view(benchmark, truth)
     placed, placement_notes = _bring_to_view(benchmark, prediction, truth, view_truth)
-    own_notes = [f"{_OWN_NOTE}{note}" for note in prediction.notes]
+    own_notes = [f"{_PREDICTION_NOTE}{note}" for note in prediction.notes]
     return PlacedPrediction(
         prediction=placed,
         truth=view_truth,

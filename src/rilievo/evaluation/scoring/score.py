@@ -17,6 +17,7 @@ from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.benchmarks.metric_choice import benchmark_metrics
 from rilievo.evaluation.metrics.certainty import reliability_sums, sparsification_curves
 from rilievo.evaluation.metrics.metric import (
+    AnyMetric,
     Curves,
     Plane,
     PointPlane,
@@ -157,43 +158,55 @@ def _compute_metrics(
     metrics = benchmark_metrics(benchmark)
     sums = {name: metric.sums(pair) for name, metric in metrics.items()}
     values = {name: metric.finish(sums[name], pair.count) for name, metric in metrics.items()}
-    for name, value in values.items():
-        if not math.isfinite(value):
-            raise InputError(
-                f"{metrics[name].label} is {value}, so it cannot be averaged over images"
-            )
+    _require_finite(values, metrics)
     if benchmark.rounding is not None:
-        for name, metric in metrics.items():
-            # Without a unit it is a fraction, which in per cent needs two more decimals.
-            decimals = benchmark.rounding if metric.unit else benchmark.rounding + 2
-            values[name] = round(values[name], decimals)
+        values = _round_values(values, metrics, benchmark.rounding)
 
-    left_out: dict[str, int] = {}
+    left_out = dict(comparison.left_out)
     if placed.outside_view:
-        left_out["input_crop"] = placed.outside_view
-
+        left_out = {"input_crop": placed.outside_view, **left_out}
+    score = Score(
+        id=placed.truth.id,
+        values=values,
+        pixels=pair.count,
+        true_share=comparison.true_share,
+        scale=comparison.scale,
+        shift=comparison.shift,
+        left_out=left_out,
+        unanswered=comparison.unanswered,
+        notes=(*placed.notes, *comparison.notes),
+        scene=placed.truth.scene,
+    )
     # Depth ranges and the reliability diagram exist for depth only, sparsification for normals too.
     is_depth = isinstance(pair, DepthPair)
     needs_confidence = any(metric.needs_confidence for metric in metrics.values())
     needs_probability = any(metric.needs_probability for metric in metrics.values())
     return ScoreWithSums(
-        score=Score(
-            id=placed.truth.id,
-            values=values,
-            pixels=pair.count,
-            true_share=comparison.true_share,
-            scale=comparison.scale,
-            shift=comparison.shift,
-            left_out={**left_out, **comparison.left_out},
-            unanswered=comparison.unanswered,
-            notes=(*placed.notes, *comparison.notes),
-            scene=placed.truth.scene,
-        ),
+        score=score,
         sums={name: sums[name] for name, metric in metrics.items() if metric.pools},
         ranges=range_sums(pair.t, pair.relative) if is_depth else None,
         curves=sparsification_curves(pair) if needs_confidence else None,
         reliability=reliability_sums(pair) if needs_probability and is_depth else None,
     )
+
+
+def _require_finite(values: Mapping[str, float], metrics: Mapping[str, AnyMetric]) -> None:
+    """Raise an InputError if the value of a metric is NaN or infinite."""
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise InputError(
+                f"{metrics[name].label} is {value}, so it cannot be averaged over images"
+            )
+
+
+def _round_values(
+    values: Mapping[str, float], metrics: Mapping[str, AnyMetric], decimals: int
+) -> dict[str, float]:
+    """Round metrics to some decimals, and fractions to as many decimals of a per cent."""
+    return {
+        name: round(value, decimals if metrics[name].unit else decimals + 2)
+        for name, value in values.items()
+    }
 
 
 def _compare(

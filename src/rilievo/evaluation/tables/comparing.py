@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -246,43 +246,31 @@ def compare_metric(
     ``ids`` are the images that all runs have. If a run has others too (``has_unshared_images``),
     the cells are means over the shared images instead of the runs' own numbers.
     """
-    # The images that all runs have scored in this metric, and the runs' values for them.
-    scores_by_run = {name: {score.id: score for score in run.scores} for name, run in runs.items()}
-    compared_ids = tuple(
-        image_id
-        for image_id in ids
-        if all(metric in scores[image_id].values for scores in scores_by_run.values())
-    )
-    image_values = {
-        name: np.array([scores[image_id].values[metric] for image_id in compared_ids], np.float64)
-        for name, scores in scores_by_run.items()
-    }
-    first_scores = next(iter(scores_by_run.values()))
-    scenes = tuple(first_scores[image_id].scene for image_id in compared_ids)
-    images = ComparedImages(scenes=scenes, by_scene=is_by_scene(runs))
+    scored = _images_scored_by_all(runs, metric, ids)
+    images = ComparedImages(scenes=scored.scenes, by_scene=is_by_scene(runs))
 
     summaries = {name: _summary_of_metric(run, metric) for name, run in runs.items()}
     better = next(iter(summaries.values())).better
     cells = {name: _cell_of_summary(summary) for name, summary in summaries.items()}
-    if has_unshared_images and compared_ids:
-        for name, values in image_values.items():
+    if has_unshared_images and scored.ids:
+        for name, values in scored.values_by_run.items():
             value_range = metric_value_range(better, summaries[name].unit, values.tolist())
             cells[name] = images.cell(values, value_range)
 
     badness_by_run = {name: badness(cell.value, better) for name, cell in cells.items()}
     best_run = min(runs, key=badness_by_run.__getitem__)
     reference = best_run if baseline is None else baseline
-    compared_values = image_values
+    compared_values = scored.values_by_run
     if better is Better.ZERO:
         # Absolute values are compared, because two biases of opposite sign may be equally bad.
-        compared_values = {name: np.abs(values) for name, values in image_values.items()}
+        compared_values = {name: np.abs(values) for name, values in compared_values.items()}
     return ComparedMetric(
         metric=metric,
         label=summaries[reference].label,
         unit=summaries[reference].unit,
         better=better,
         reference=reference,
-        ids=compared_ids,
+        ids=scored.ids,
         images=images,
         values=compared_values,
         cells=_rank_and_test(
@@ -294,6 +282,41 @@ def compare_metric(
             reference=reference,
             better=better,
         ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ScoredImages:
+    """Images that all runs have scored in one metric.
+
+    Attributes:
+        scenes: Scene of each image; None if it is not known.
+        values_by_run: Values of each run, one for each image.
+    """
+
+    ids: tuple[str, ...]
+    scenes: tuple[str | None, ...]
+    values_by_run: Mapping[str, Values]
+
+
+def _images_scored_by_all(
+    runs: Mapping[str, Evaluation], metric: str, ids: Sequence[str]
+) -> _ScoredImages:
+    """Find the images, among ``ids``, that all runs have scored in a metric."""
+    scores_by_run = {name: {score.id: score for score in run.scores} for name, run in runs.items()}
+    scored_ids = tuple(
+        image_id
+        for image_id in ids
+        if all(metric in scores[image_id].values for scores in scores_by_run.values())
+    )
+    first_scores = next(iter(scores_by_run.values()))
+    return _ScoredImages(
+        ids=scored_ids,
+        scenes=tuple(first_scores[image_id].scene for image_id in scored_ids),
+        values_by_run={
+            name: np.array([scores[image_id].values[metric] for image_id in scored_ids], np.float64)
+            for name, scores in scores_by_run.items()
+        },
     )
 
 
