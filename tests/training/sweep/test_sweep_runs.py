@@ -7,8 +7,10 @@ import pytest
 
 from rilievo.cli import main
 from rilievo.errors import InputError, OptionError
+from rilievo.training.engine import loop
 from rilievo.training.networks.backbones import make_backbone
 from rilievo.training.probe.feature_cache import FeatureCache
+from rilievo.training.sweep import sweep_work
 from rilievo.training.sweep.sweep_cell import read_cell
 from rilievo.training.sweep.sweep_config import SweepOptions, read_sweep
 from rilievo.training.sweep.sweep_run import sweep_probes
@@ -82,6 +84,31 @@ def test_a_sweep_passes_over_what_fails_and_writes_all_else(file: Path, tmp_path
     assert before == {
         cell.run: (out / cell.run / "cell.json").stat().st_mtime_ns for cell in again.cells
     }
+
+
+@pytest.mark.parametrize("is_before_training", [True, False])
+def test_a_stopped_sweep_says_that_the_same_command_continues(
+    file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    is_before_training: bool,
+) -> None:
+    """Stopped before and within the training of the first cell."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if is_before_training:
+        monkeypatch.setattr(sweep_work, "open_frames", stop)
+    else:
+        monkeypatch.setattr(loop.TrainingLoop, "_take_step", stop)
+    command = ["probe", str(file), "--output", str(tmp_path / "out"), "--device", "cpu"]
+    assert main(command) == 130
+    last_line = capsys.readouterr().err.splitlines()[-1]
+    assert "stopped in cells/" in last_line
+    assert "same command continues" in last_line
+    assert "resume" not in last_line
 
 
 @pytest.mark.slow

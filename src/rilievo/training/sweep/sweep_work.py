@@ -3,6 +3,8 @@
 import hashlib
 import itertools
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -61,6 +63,9 @@ def run_cells(
     """Train and score every cell of a sweep that is not finished.
 
     A cell that fails is skipped, and reported on standard error if ``show`` is set.
+
+    Raises:
+        KeyboardInterrupt: If a signal stopped the sweep; its message says how to continue.
     """
     resources = _SweepResources(config=config, folder=folder, device=options.device, show=show)
     resources.check_benchmarks()
@@ -88,13 +93,30 @@ def run_cells(
             if cell is None:
                 if show:
                     print_to_stderr(f"{number} of {len(planned_cells)}: {planned_cell.run}")
-                cell = _train_and_score(planned_cell, resources)
+                with _advice_if_stopped(planned_cell):
+                    cell = _train_and_score(planned_cell, resources)
         # Torch raises RuntimeError for lack of memory, wrong sizes and missing operators.
         except (RilievoError, RuntimeError, MemoryError) as error:
             skip(run.name, _one_line_reason(error, run))
         else:
             cells.append(cell)
     return CellResults(cells=tuple(cells), failures=tuple(failures))
+
+
+@contextmanager
+def _advice_if_stopped(planned_cell: PlannedCell) -> Iterator[None]:
+    """Say how to continue a sweep that a signal stops in the block.
+
+    The loop of the cell advises an option that sweeps do not have.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        error.args = (
+            f"stopped in {planned_cell.run}; the same command continues there, and finished "
+            "cells are kept",
+        )
+        raise
 
 
 def plan_cells(config: SweepConfig, entry: BackboneEntry) -> list[PlannedCell]:
