@@ -192,53 +192,91 @@ def triangulate_cells(lattice: Lattice, cut: Cut, min_edge_step: float = np.inf)
     # Depth is scaled to about 1, so that its fourth powers do not overflow in float32. The unit is
     # a power of two, so that scaling rounds nothing.
     unit = np.ldexp(np.float32(1), int(np.frexp(lattice.depth.max())[1]))
-    points, depth = lattice.points / unit, lattice.depth / unit
-    top_left, top_right, bottom_left, bottom_right = cell_corners(points)
-    valid_top_left, valid_top_right, valid_bottom_left, valid_bottom_right = cell_corners(
-        lattice.valid
-    )
-    depth_top_left, depth_top_right, depth_bottom_left, depth_bottom_right = cell_corners(depth)
-    normal_top_right = normal_bottom_left = None
-    if lattice.normals is not None:
-        _, normal_top_right, normal_bottom_left, _ = cell_corners(lattice.normals)
+    points, depth, valid = lattice.points / unit, lattice.depth / unit, lattice.valid
+    is_falling = _choose_diagonals(depth, valid)
 
-    torn_beside, torn_below = _torn_steps(depth, lattice.valid, cut)
+    torn_beside, torn_below = _torn_steps(depth, valid, cut)
     if min_edge_step < np.inf:
         edges = find_edge_steps(lattice, min_edge_step)
         torn_beside |= edges.beside != 0
         torn_below |= edges.below != 0
+    # The first triangle has the left side of its cell, and with a falling diagonal the lower one.
+    above_is_torn, below_is_torn = torn_beside[:-1], torn_beside[1:]
+    first_is_torn = torn_below[:, :-1] | np.where(is_falling, below_is_torn, above_is_torn)
+    second_is_torn = torn_below[:, 1:] | np.where(is_falling, above_is_torn, below_is_torn)
 
-    # A cell is split along the diagonal on which depth changes less. If one corner is missing, the
-    # split is the one that keeps the triangle of the other three.
-    changes_less_along_falling = np.abs(depth_top_left - depth_bottom_right) <= np.abs(
-        depth_top_right - depth_bottom_left
+    first_model_normals = second_model_normals = None
+    if lattice.normals is not None:
+        _, second_model_normals, first_model_normals, _ = cell_corners(lattice.normals)
+    first = _normals_of_drawn(
+        points=_corners_of_first(points, is_falling),
+        depths=_corners_of_first(depth, is_falling),
+        may_be_drawn=np.logical_and.reduce(_corners_of_first(valid, is_falling)) & ~first_is_torn,
+        model_normals=first_model_normals,
+        cut=cut,
     )
-    lacks_rising = ~(valid_top_right & valid_bottom_left)
-    is_falling = valid_top_left & valid_bottom_right & (changes_less_along_falling | lacks_rising)
-    # The third corner of each triangle; the other two are those on its side, left or right.
-    first_third = np.where(is_falling, bottom_right, top_right)
-    second_third = np.where(is_falling, top_left, bottom_left)
-    depth_of_first_third = np.where(is_falling, depth_bottom_right, depth_top_right)
-    depth_of_second_third = np.where(is_falling, depth_top_left, depth_bottom_left)
-
-    is_left_valid = valid_top_left & valid_bottom_left
-    is_right_valid = valid_top_right & valid_bottom_right
-    # Normals become zero where triangles are not drawn.
-    first = _cross(bottom_left - top_left, first_third - top_left)
-    first *= (
-        _is_visible(first, top_left, cut, normal_bottom_left)
-        & _are_depths_within_jump((depth_top_left, depth_bottom_left, depth_of_first_third), cut)
-        & (is_left_valid & np.where(is_falling, valid_bottom_right, valid_top_right))
-        & ~(torn_below[:, :-1] | np.where(is_falling, torn_beside[1:], torn_beside[:-1]))
-    )
-    second = _cross(second_third - top_right, bottom_right - top_right)
-    second *= (
-        _is_visible(second, top_right, cut, normal_top_right)
-        & _are_depths_within_jump((depth_top_right, depth_of_second_third, depth_bottom_right), cut)
-        & (is_right_valid & np.where(is_falling, valid_top_left, valid_bottom_left))
-        & ~(torn_below[:, 1:] | np.where(is_falling, torn_beside[:-1], torn_beside[1:]))
+    second = _normals_of_drawn(
+        points=_corners_of_second(points, is_falling),
+        depths=_corners_of_second(depth, is_falling),
+        may_be_drawn=np.logical_and.reduce(_corners_of_second(valid, is_falling)) & ~second_is_torn,
+        model_normals=second_model_normals,
+        cut=cut,
     )
     return Faces(is_falling=is_falling, first=first, second=second)
+
+
+def _choose_diagonals(depth: Field, valid: Mask) -> Mask:
+    """Cells that are split along their falling diagonal.
+
+    A cell is split along the diagonal on which depth changes less. If one corner is missing, the
+    split is the one that keeps the triangle of the other three.
+    """
+    top_left, top_right, bottom_left, bottom_right = cell_corners(depth)
+    changes_less_along_falling = np.abs(top_left - bottom_right) <= np.abs(top_right - bottom_left)
+    has_top_left, has_top_right, has_bottom_left, has_bottom_right = cell_corners(valid)
+    can_be_falling = has_top_left & has_bottom_right
+    can_be_rising = has_top_right & has_bottom_left
+    return can_be_falling & (changes_less_along_falling | ~can_be_rising)
+
+
+def _corners_of_first(
+    field: np.ndarray, is_falling: Mask
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Values at the corners of the first triangle of each cell, counter-clockwise in the image."""
+    top_left, top_right, bottom_left, bottom_right = cell_corners(field)
+    return top_left, bottom_left, np.where(is_falling, bottom_right, top_right)
+
+
+def _corners_of_second(
+    field: np.ndarray, is_falling: Mask
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Values at the corners of the second triangle of each cell, counter-clockwise in the image."""
+    top_left, top_right, bottom_left, bottom_right = cell_corners(field)
+    return top_right, np.where(is_falling, top_left, bottom_left), bottom_right
+
+
+def _normals_of_drawn(
+    *,
+    points: tuple[Vectors, Vectors, Vectors],
+    depths: tuple[Field, Field, Field],
+    may_be_drawn: Mask,
+    model_normals: Vectors | None,
+    cut: Cut,
+) -> Vectors:
+    """Normals of one triangle of each cell, as long as twice its area; 0 if it is not drawn.
+
+    Args:
+        points: Its three corners.
+        depths: Depths of these corners.
+        may_be_drawn: Cells in which all corners are valid, and no side is torn.
+        model_normals: Normals that a model predicts at one of the corners; None without a model.
+        cut: Limits of the angle to the rays, and of the steps of depth.
+    """
+    a, b, c = points
+    normals = _cross(b - a, c - a)
+    is_visible = _is_visible(normals, a, cut, model_normals)
+    normals *= may_be_drawn & is_visible & _are_depths_within_jump(depths, cut)
+    return normals
 
 
 def find_edge_steps(lattice: Lattice, min_step: float) -> Edges:
@@ -344,17 +382,14 @@ def triangle_indices(faces: Faces, excluded_cells: Mask | None = None) -> Triang
     """Point indices of the triangles that are drawn, without those of excluded cells."""
     height, width = faces.is_falling.shape
     point_index = np.arange((height + 1) * (width + 1), dtype=np.int32)
-    top_left, top_right, bottom_left, bottom_right = cell_corners(
-        point_index.reshape(height + 1, width + 1)
-    )
-    first_third = np.where(faces.is_falling, bottom_right, top_right)
-    second_third = np.where(faces.is_falling, top_left, bottom_left)
+    point_index = point_index.reshape(height + 1, width + 1)
     has_first, has_second = faces.drawn_masks
     if excluded_cells is not None:
         has_first, has_second = has_first & ~excluded_cells, has_second & ~excluded_cells
-    first, second = (top_left, bottom_left, first_third), (top_right, second_third, bottom_right)
-    first_triangles = np.stack([corner[has_first] for corner in first], axis=1)
-    second_triangles = np.stack([corner[has_second] for corner in second], axis=1)
+    first_corners = _corners_of_first(point_index, faces.is_falling)
+    second_corners = _corners_of_second(point_index, faces.is_falling)
+    first_triangles = np.stack([corner[has_first] for corner in first_corners], axis=1)
+    second_triangles = np.stack([corner[has_second] for corner in second_corners], axis=1)
     return np.concatenate([first_triangles, second_triangles])
 
 
