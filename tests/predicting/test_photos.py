@@ -294,12 +294,12 @@ def test_ctrl_c_while_a_photograph_is_counted_loses_no_count(
     jobs, count = _jobs(tmp_path, range(6)), getattr(Tally, place)
     presses, calls = 1, []
 
-    def press_and_count(tally: Tally, *arguments: object) -> None:
+    def press_and_count(tally: Tally, *arguments: object, **named: object) -> None:
         nonlocal presses
         if presses:
             presses -= 1
             signal.raise_signal(signal.SIGINT)
-        count(tally, *arguments)
+        count(tally, *arguments, **named)
 
     def save(job: Job, photo: Photo, inference: Inference) -> FileSet:
         calls.append(job)
