@@ -324,17 +324,7 @@ def _open_openvino(path: Path, options: LoadOptions) -> Session:
             str(path), "CPU", _openvino_settings(path, options)
         )
     except RuntimeError as error:
-        if options.precision == "bf16":
-            # Some processors lack kernels for bf16.
-            raise ModelError(
-                "is not a network that OpenVINO can run in bf16 on this processor: "
-                f"{first_line(error)}",
-                path=path,
-                hint=Text("use ", OptionName("precision", "fp32")),
-            ) from error
-        raise ModelError(
-            f"is not a network that OpenVINO can run: {first_line(error)}", path=path
-        ) from error
+        raise _openvino_error(path, options.precision, error) from error
     output_names = tuple(_name_in_file(port, "/sink_port_0") for port in compiled.outputs)
 
     def feed(inputs: Arrays) -> Arrays:
@@ -355,6 +345,19 @@ def _open_openvino(path: Path, options: LoadOptions) -> Session:
         settings={"engine": options.engine, "precision": options.precision, "device": "cpu"},
         one_by_one=any(len(shape) and shape[0] == 1 for shape in shapes),
     )
+
+
+def _openvino_error(path: Path, precision: str, error: RuntimeError) -> ModelError:
+    """Error for a network that OpenVINO could not open."""
+    if precision == "bf16":
+        # Some processors lack kernels for bf16.
+        return ModelError(
+            "is not a network that OpenVINO can run in bf16 on this processor: "
+            f"{first_line(error)}",
+            path=path,
+            hint=Text("use ", OptionName("precision", "fp32")),
+        )
+    return ModelError(f"is not a network that OpenVINO can run: {first_line(error)}", path=path)
 
 
 def _openvino_settings(path: Path, options: LoadOptions) -> dict[str, object]:

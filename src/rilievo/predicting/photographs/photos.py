@@ -87,14 +87,10 @@ def predict_photos(
     try:
         photos = _read_photos(jobs, read, readers, tally)
         try:
-            for batch in _group_into_batches(photos, batch_size, max_pixels):
-                network.add(batch, sum(map(_pixel_count, batch)), infer, batch)
-                while network.is_full:
-                    writers.write(network.waiting.popleft(), model)
-            while network.waiting:
-                writers.write(network.waiting.popleft(), model)
+            batches = _group_into_batches(photos, batch_size, max_pixels)
+            _infer_and_write(batches, network, infer, writers, model)
         except BaseException:
-            model.interrupt()
+            model.interrupt()  # so that calls under way end soon
             raise
         finally:
             for pool in (readers, network):
@@ -105,6 +101,25 @@ def predict_photos(
         raise
     finally:
         _settle_writers(writers, is_failing=is_failing)
+
+
+def _infer_and_write(
+    batches: Iterable[Batch],
+    network: "_BoundedPool[Batch, list[Inference]]",
+    infer: Callable[[Batch], list[Inference]],
+    writers: "_Writers",
+    model: Model,
+) -> None:
+    """Let the network infer the batches, and pass its results to the writers in their order.
+
+    While the network's queue is full, the oldest batch is waited for. So reading ahead stops, too.
+    """
+    for batch in batches:
+        network.add(batch, sum(map(_pixel_count, batch)), infer, batch)
+        while network.is_full:
+            writers.write(network.waiting.popleft(), model)
+    while network.waiting:
+        writers.write(network.waiting.popleft(), model)
 
 
 def _settle_writers(writers: "_Writers", *, is_failing: bool) -> None:
