@@ -53,7 +53,10 @@ def test_nothing_of_a_stopped_video_is_said_to_be_kept(tmp_path: Path) -> None:
     tally = Tally(output=tmp_path, show=False, interrupted=True)
     assert "anew" not in str(tally.summary())
     tally.begins_anew = Path("walk.mp4")
-    assert "unfinished results of walk.mp4 are not kept" in str(tally.summary())
+    last_line = str(tally.summary()).splitlines()[-1]
+    assert "starts walk.mp4 again" in last_line
+    assert "unfinished results are not kept" in last_line
+    assert "resumes" not in str(tally.summary())
 
 
 def test_failures_of_several_inputs_are_written_once_and_that_of_one_at_the_end(

@@ -123,12 +123,7 @@ class RunSummary:
         if self.noted > len(self.notes):
             lines.append(f"note: ... and {self.noted - len(self.notes)} more")
         if self.interrupted:
-            lines.append("stopped; no result is half-written, and the same command resumes here")
-        if self.interrupted and self.begins_anew is not None:
-            lines.append(
-                f"the unfinished results of {self.begins_anew} are not kept, so the same "
-                "command starts it again"
-            )
+            lines.append(self._stop_line())
         return "\n".join(lines)
 
     def _done_line(self) -> str:
@@ -143,6 +138,16 @@ class RunSummary:
         result_path = self.output if self.wrote is None else f"{self.wrote}.*"
         results = f", results in {result_path}" if self.done + self.finished_before else ""
         return f"{self.done} done in {self.seconds:.1f} s{speed}{results}"
+
+    def _stop_line(self) -> str:
+        """Say what is kept after the user stopped the run, and how to continue."""
+        stopped = "stopped; no result is half-written, and the same command"
+        if self.begins_anew is None:
+            return f"{stopped} resumes here"
+        return (
+            f"{stopped} starts {self.begins_anew} again, because its unfinished results are not "
+            "kept"
+        )
 
     def _failure_lines(self, spell: Spell) -> list[str]:
         """State the failure of the only input, or how many of several inputs failed."""
