@@ -88,22 +88,29 @@ class Outline:
         if self.is_soft:
             return np.quantile(coordinates, SIDE_QUANTILES, axis=0)
 
-        distance = float(np.median(np.linalg.norm(self.points, axis=1)))
         # The extent to the right is read row by row, and those up and forward column by column.
         lines_by_axis = (self.rows, self.columns, self.columns)
         ends = np.empty((2, 3))
         for axis, lines in enumerate(lines_by_axis):
-            # Ends of neighbouring lines on one border differ by the grid, by the depth of the
-            # surface as far as it lies along the axis, and by noise.
-            max_step = _MAX_END_STEP * self.pixel_size
-            cosine_to_view = abs(float(axes[axis] @ self.view_direction))
-            max_step += MAX_SURFACE_STEP * distance * cosine_to_view
-            max_step += _MAX_END_STEP_BY_NOISE * self.noise * distance
-            towards_last = coordinates[:, axis]
+            max_step = self._max_end_step(axes[axis])
+            along_axis = coordinates[:, axis]
             # The first end is the last one of the mirrored coordinates.
-            ends[0, axis] = -_border_position(-towards_last, lines, max_step, self.pixel_size)
-            ends[1, axis] = _border_position(towards_last, lines, max_step, self.pixel_size)
+            ends[0, axis] = -_border_position(-along_axis, lines, max_step, self.pixel_size)
+            ends[1, axis] = _border_position(along_axis, lines, max_step, self.pixel_size)
         return ends
+
+    def _max_end_step(self, axis: Vector) -> float:
+        """Largest difference of the ends of neighbouring lines on one border, along an axis [m].
+
+        They differ by the grid, by the depth of the surface as far as it lies along the axis, and
+        by noise.
+        """
+        distance = float(np.median(np.linalg.norm(self.points, axis=1)))
+        cosine_to_view = abs(float(axis @ self.view_direction))
+        by_grid = _MAX_END_STEP * self.pixel_size
+        by_surface = MAX_SURFACE_STEP * distance * cosine_to_view
+        by_noise = _MAX_END_STEP_BY_NOISE * self.noise * distance
+        return by_grid + by_surface + by_noise
 
 
 _NEIGHBOUR_LINES = 0.06
@@ -125,17 +132,32 @@ def _border_position(
         max_step: Largest difference of the ends of lines on the same border [m].
         pixel_size: Size of a pixel [m].
     """
-    first_line = int(lines.min())
-    line_ends = np.full(int(lines.max()) - first_line + 1, -np.inf)
-    np.maximum.at(line_ends, lines - first_line, coordinates)
+    ends = _smooth_ends(_ends_of_lines(coordinates, lines), max_step)
+    is_at_border = ends > ends.max() - pixel_size
+    return float(ends[is_at_border].mean())
 
-    has_points = np.isfinite(line_ends)
+
+def _ends_of_lines(coordinates: Values, lines: Int[np.ndarray, "n"]) -> Values:
+    """Largest coordinate on each line, from the first to the last; -inf on lines without points."""
+    first_line, last_line = int(lines.min()), int(lines.max())
+    ends = np.full(last_line - first_line + 1, -np.inf)
+    np.maximum.at(ends, lines - first_line, coordinates)
+    return ends
+
+
+def _smooth_ends(line_ends: Values, max_step: float) -> Values:
+    """Ends of the lines with points, each moved onto a straight line through those around it.
+
+    ``line_ends`` are as from ``_ends_of_lines``. Ends that differ by more than ``max_step`` are not
+    on the same border.
+    """
     reach = round(_NEIGHBOUR_LINES * len(line_ends))
     padded = np.pad(line_ends, reach, constant_values=-np.inf)
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1)
-    neighbour_ends, ends = windows[has_points], line_ends[has_points]
-    smooth_ends = ends + _line_fit_at_centre(neighbour_ends - ends[:, None], max_step)
-    return float(smooth_ends[smooth_ends > smooth_ends.max() - pixel_size].mean())
+    has_points = np.isfinite(line_ends)
+    ends = line_ends[has_points]
+    differences = windows[has_points] - ends[:, None]
+    return ends + _line_fit_at_centre(differences, max_step)
 
 
 def _line_fit_at_centre(
