@@ -71,7 +71,8 @@ def test_a_still_camera_is_said_in_one_line(tmp_path: Path) -> None:
     ("positions", "said", "says"),
     [
         ([0.0, 3.0], {}, "none of 2 frames can be a target: 2 have no neighbour"),
-        (PAN, {"stride": 15}, "none of 20 frames can be a target"),
+        (PAN, {"stride": 15}, r"none of 20 frames can be a target: .*, stride 15\)"),
+        (PAN, {"stride": None, "parallax": 900.0}, "stride 10, chosen because the camera hardly"),
         (PAN, {"camera": (80.0, 80.0, 200.0, 31.5), "fov": None}, "far from the centre of frames"),
     ],
 )

@@ -382,13 +382,26 @@ def _missing_neighbours_error(
         (
             f"none of {num_frames:,} frames can be a target: {num_without_sources:,} have no "
             f"neighbour on each side ({count_text(num_cuts, 'cut')}, "
-            f"{count_text(num_broken, 'broken frame')}, offsets {','.join(map(str, offsets))})"
+            f"{count_text(num_broken, 'broken frame')}, offsets {','.join(map(str, offsets))}, "
+            f"{_describe_strides(clips)})"
         ),
         path=_name_footage(clips),
         hint=Text(
             "use more footage, or a smaller ", OptionName("stride"), " or ", OptionName("held_out")
         ),
     )
+
+
+def _describe_strides(clips: Sequence[OpenClip]) -> str:
+    """Describe the strides of sequences, and whether rilievo chose the largest one."""
+    longest = max(clips, key=lambda clip: clip.stride)
+    shortest = min(clips, key=lambda clip: clip.stride)
+    is_same = shortest.stride == longest.stride
+    text = f"stride {longest.stride}" if is_same else f"strides up to {longest.stride}"
+    # A stride of 1 needs no reason.
+    if longest.clip.stride is not None or longest.stride == 1:
+        return text
+    return f"{text}, chosen because the camera hardly moves from frame to frame"
 
 
 def _name_footage(clips: Sequence[OpenClip]) -> str:
