@@ -94,9 +94,9 @@ class VideoConfig:
     speed of the first ones. 10 with preset clip.
     """
     epochs: Annotated[int, IN_SHORT_HELP] = 20
-    """Number of passes through the targets."""
+    """Number of passes through the targets. Ignored if you give --steps or --minutes."""
     steps: Annotated[int | None, IN_SHORT_HELP] = None
-    """Number of steps, instead of epochs."""
+    """Number of steps, instead of epochs. Ignored if you give --minutes."""
     validations: Annotated[int | None, HIDDEN] = None
     """Number of validations, evenly spread over the run; by default one after every epoch, and 6
     with preset clip.
