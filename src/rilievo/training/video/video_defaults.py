@@ -197,8 +197,8 @@ def _override_preset(
     config: VideoConfig, given: VideoConfig, fields: Collection[str]
 ) -> VideoConfig:
     """Replace values of the preset by given ones, except ``start``, which is already resolved."""
-    has_length = "epochs" in fields or "steps" in fields
-    if has_length and "minutes" not in fields:
+    # A length that the user gave replaces the minutes of the preset.
+    if "epochs" in fields or "steps" in fields:
         config = replace(config, minutes=None)
 
     # The network predicts a mask if, and only if, the loss learns it.

@@ -116,13 +116,12 @@ class Neighbours:
         num_without_sources = 0
         for run in self._runs[sequence_index]:
             for position, frame_index in enumerate(run):
-                temporal_sources: dict[int, FramePlace | None] = {}
+                temporal_sources: dict[int, FramePlace | None] = dict.fromkeys(offsets)
                 for offset in offsets:
                     source_position = position + offset * stride
-                    is_in_run = 0 <= source_position < len(run)
-                    temporal_sources[offset] = (
-                        FramePlace(sequence_index, run[source_position]) if is_in_run else None
-                    )
+                    if 0 <= source_position < len(run):
+                        source_frame = run[source_position]
+                        temporal_sources[offset] = FramePlace(sequence_index, source_frame)
                 target = self._target_with_all_sources(
                     sequence_index, frame_index, temporal_sources
                 )
@@ -220,9 +219,8 @@ def split_targets(
             held_out.extend(sequence.listed_held_out)
             continue
 
-        targets = sorted(
-            sequence.targets, key=lambda target: target.place
-        )  # lists are often shuffled
+        # Lists of targets are often shuffled.
+        targets = sorted(sequence.targets, key=lambda target: target.place)
         wanted = held_out_fraction * len(targets)
         count = _held_out_count(wanted, is_single=is_single)
         if wanted and not count:
