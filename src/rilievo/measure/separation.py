@@ -273,29 +273,46 @@ def _remove_planes(
     removed_planes: list[Plane] = []
     large_planes: list[Plane] = []
     for plane in planes:
-        offsets = plane.relative_offsets(window.flat_points).reshape(inside.shape)
-        max_offset = max(plane.tolerance, _MAX_ON_PLANE_OFFSET * window.noise)
-        is_on_plane = np.abs(offsets) < max_offset
-        is_off_plane = remaining & ~is_on_plane
-        weight_in_front = float(weights[is_off_plane & (offsets < 0)].sum())
-        if weight_in_front <= 0.5 * float(weights[is_off_plane].sum()):
+        on_background = _pixels_on_background(plane, remaining, weights, window, pairs)
+        if on_background is None:
             continue
-        is_crossing = _passes_through(remaining & is_on_plane, offsets, max_offset, pairs)
-        if is_crossing.any():
-            is_on_plane &= ~is_crossing
-            if not (remaining & is_on_plane).any():
-                continue
-        if (remaining & is_on_plane).sum() >= _LARGE_PLANE_FRACTION * inside.sum():
+        if on_background.sum() >= _LARGE_PLANE_FRACTION * inside.sum():
             large_planes.append(plane)
-        remaining &= ~(is_on_plane & removable)
+        remaining &= ~(on_background & removable)
         removed_planes.append(plane)
 
-    if remaining.sum() > (1 - _MAX_REMOVED_FRACTION) * inside.sum():
+    does_object_remain = remaining.sum() > (1 - _MAX_REMOVED_FRACTION) * inside.sum()
+    if does_object_remain:
         return remaining, removed_planes
     # The rest is a small object, or only the noise of a plane that is the object itself.
     if window.is_box and _has_small_object(window, remaining, large_planes):
         return remaining, removed_planes
     return inside, []
+
+
+def _pixels_on_background(
+    plane: Plane,
+    candidates: Mask,
+    weights: Float64[np.ndarray, "h w"],
+    window: RegionWindow,
+    pairs: "_NeighbourPairs",
+) -> Mask | None:
+    """Candidates on a plane behind the object; None if the plane is not behind it.
+
+    ``weights`` are those of the pixels in the region.
+    """
+    offsets = plane.relative_offsets(window.flat_points).reshape(candidates.shape)
+    max_offset = max(plane.tolerance, _MAX_ON_PLANE_OFFSET * window.noise)
+    is_on_plane = np.abs(offsets) < max_offset
+    is_off_plane = candidates & ~is_on_plane
+    weight_off_plane = float(weights[is_off_plane].sum())
+    weight_in_front = float(weights[is_off_plane & (offsets < 0)].sum())
+    if weight_in_front <= 0.5 * weight_off_plane:
+        return None
+    on_plane = candidates & is_on_plane
+    is_crossing = _passes_through(on_plane, offsets, max_offset, pairs)
+    has_only_crossing = is_crossing.any() and not (on_plane & ~is_crossing).any()
+    return None if has_only_crossing else on_plane & ~is_crossing
 
 
 _MIN_CROSSING_PIXELS = 12
@@ -471,28 +488,38 @@ def _object_in_box(
     Returns:
         Pixels of the object, and the number of its large components.
     """
-    sizes, outward_pairs = components.pixel_counts, components.outward_pairs
+    sizes = components.pixel_counts
     main_label = int(components.sum_over_pixels(window.weights).argmax())
-    ends_inside = outward_pairs <= _MAX_OUTWARD_PAIRS * sizes
-    ends_inside_per_root = outward_pairs <= _MAX_OUTWARD_PAIRS_PER_ROOT * np.sqrt(sizes)
-
-    is_object = _are_at_distance_of(main_label, components, window.log_distance)
-    is_object &= ends_inside & ends_inside_per_root
-    if window.has_mixed_pixels:
-        is_object &= _are_wider_than_edges(components, window)
-    is_object[main_label] = True
-    is_object &= sizes >= _MIN_COMPONENT_FRACTION * sizes[main_label]
+    is_object = _are_parts_of_object(main_label, components, window)
     is_large = is_object & (sizes >= _LARGE_COMPONENT_FRACTION * sizes[main_label])
 
     object_mask = components.select(is_object)
     if not window.has_mixed_pixels:
-        slivers = components.select(ends_inside) & is_in_front & ~object_mask
+        end_inside = components.outward_pairs <= _MAX_OUTWARD_PAIRS * sizes
+        slivers = components.select(end_inside) & is_in_front & ~object_mask
         object_mask = _add_slivers(object_mask, slivers, components)
     if window.edge_width > SHARP_EDGE_WIDTH:
         object_mask = _remove_steep_border(object_mask, window)
     if window.has_mixed_pixels:
         object_mask = _remove_thin_lines(object_mask, window.valid)
     return object_mask, int(is_large.sum())
+
+
+def _are_parts_of_object(
+    main_label: int, components: _Components, window: RegionWindow
+) -> Bool[np.ndarray, "n"]:
+    """Whether each component is the main one, or another part of the same object, by label.
+
+    Other parts are at the distance of the main one, end inside the box, and are no specks.
+    """
+    sizes, outward_pairs = components.pixel_counts, components.outward_pairs
+    are_parts = _are_at_distance_of(main_label, components, window.log_distance)
+    are_parts &= outward_pairs <= _MAX_OUTWARD_PAIRS * sizes
+    are_parts &= outward_pairs <= _MAX_OUTWARD_PAIRS_PER_ROOT * np.sqrt(sizes)
+    if window.has_mixed_pixels:
+        are_parts &= _are_wider_than_edges(components, window)
+    are_parts[main_label] = True
+    return are_parts & (sizes >= _MIN_COMPONENT_FRACTION * sizes[main_label])
 
 
 def _are_at_distance_of(
