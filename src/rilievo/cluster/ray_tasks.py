@@ -296,6 +296,7 @@ def _run_tasks(
     rows = [{"number": index, "task": pickle.dumps(task)} for index, task in enumerate(tasks)]
     if not rows:
         return
+    gpu_options = {"num_gpus": pool.gpus} if pool.gpus else {}
     ledger = ray.remote(num_cpus=0, max_restarts=-1)(Ledger).remote()
     try:
         results = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
@@ -304,7 +305,7 @@ def _run_tasks(
             compute=ray.data.ActorPoolStrategy(size=num_workers),
             batch_size=None,
             num_cpus=pool.threads,
-            **({"num_gpus": pool.gpus} if pool.gpus else {}),
+            **gpu_options,
         )
         for row in results.iter_rows():
             report = pickle.loads(row["report"])

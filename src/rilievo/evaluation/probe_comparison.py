@@ -191,37 +191,39 @@ def _mean_evaluation(
     for metric in metrics:
         image_values = [_image_values(measured, metric.label, ids) for measured in measurements]
         mean_values[metric.name] = np.mean(image_values, axis=0)
-        seed_values = [_find_metric(measured, metric.label).value for measured in measurements]
+        seed_values = None
+        if not has_unshared_images:
+            seed_values = [_find_metric(measured, metric.label).value for measured in measurements]
         summary = _metric_summary(
-            metric,
-            None if has_unshared_images else seed_values,
-            mean_values[metric.name],
-            scenes,
-            benchmark.averaging,
+            metric, seed_values, mean_values[metric.name], scenes, benchmark.averaging
         )
         summaries.append(summary)
-    data = ScoredData(
-        dataset=dataset,
-        root="",
-        split=split,
-        variant="",
-        found=len(ids),
-        asked=len(ids),
-        ids_sha256="",
-    )
     return Evaluation(
         benchmark=benchmark.name,
         benchmark_sha256=benchmark_sha256(benchmark),
         settings={"title": benchmark.title, **benchmark_settings(benchmark)},
         task=benchmark.task.value,
         made_by=MadeBy(model=row.name, weights_sha256="", licence="", settings={}, version=VERSION),
-        data=data,
+        data=_scored_data(dataset, split, image_count=len(ids)),
         summaries=tuple(summaries),
         scores=_image_scores(ids, scenes, mean_values),
         warnings=tuple(_probe_notes(seeds, metrics)),
         command="",
         version=VERSION,
         seconds=0.0,
+    )
+
+
+def _scored_data(dataset: str, split: str, *, image_count: int) -> ScoredData:
+    """Data of a row of the comparison, which is no evaluation of its own on disk."""
+    return ScoredData(
+        dataset=dataset,
+        root="",
+        split=split,
+        variant="",
+        found=image_count,
+        asked=image_count,
+        ids_sha256="",
     )
 
 

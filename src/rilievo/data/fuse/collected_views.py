@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rilievo.arrays.shapes import Size, Transforms
+from rilievo.arrays.shapes import Matrix, Pixels, Size, Transforms
 from rilievo.data.clips.clip_reader import ClipReader
 from rilievo.data.clips.pose_files import PoseFile
 from rilievo.data.clips.sequences import ClipFrame
@@ -156,20 +156,10 @@ def _read_views(
             continue
 
         kinds.add(depth.kind)
-        pixels = shrink(frame.pixels, size)
-        values = np.where(depth.valid, depth.values, np.float32(1)).astype(np.float32)
+        view = _view_without_pose(frame.name, shrink(frame.pixels, size), depth, K)
         if tracker is not None:
-            tracker.add(pixels, np.where(depth.valid, values, np.float32(np.nan)))
-        views.append(
-            ClipView(
-                name=frame.name,
-                pixels=pixels,
-                depth=values,
-                valid=depth.valid,
-                K=K,
-                world_T_cam=np.eye(4),
-            )
-        )
+            tracker.add(view.pixels, np.where(view.valid, view.depth, np.float32(np.nan)))
+        views.append(view)
         frames.append(replace(frame, pixels=None))
         report("depth", len(views), total)
     # One frame of unknown scale leaves the scale of the whole surface unknown.
@@ -181,6 +171,14 @@ def _read_views(
         tracker=tracker,
         problems=problems,
         num_unused=num_unused,
+    )
+
+
+def _view_without_pose(name: str, pixels: Pixels, depth: DepthMap, K: Matrix) -> ClipView:
+    """View of a frame, with the identity as its pose, and a depth of 1 where it is unknown."""
+    values = np.where(depth.valid, depth.values, np.float32(1)).astype(np.float32)
+    return ClipView(
+        name=name, pixels=pixels, depth=values, valid=depth.valid, K=K, world_T_cam=np.eye(4)
     )
 
 

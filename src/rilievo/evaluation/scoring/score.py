@@ -323,13 +323,7 @@ def compare_points(
     Points are arrays (3, height, width) in the camera frame.
     """
     points = _predicted_points(benchmark, prediction, truth)
-    method = alignment_for_kind(benchmark, points.kind)
-    if method not in list(PointFit):
-        raise OptionError(
-            f"the benchmark '{benchmark.name}' cannot fit points with '{method}'; "
-            f"{suggest(str(method), PointFit)}"
-        )
-    point_fit = PointFit(method)
+    point_fit = _point_fit_for_kind(benchmark, points.kind)
     if point_fit is PointFit.POINT_SHIFT and not truth.is_metric:
         raise InputError(
             "the ground-truth depth has no unit, but the benchmark scores points in metres: choose "
@@ -373,6 +367,17 @@ def compare_points(
         unanswered=unanswered,
         notes=tuple(pixel_notes(benchmark, pair.count, unanswered)),
     )
+
+
+def _point_fit_for_kind(benchmark: Benchmark, kind: DepthKind) -> PointFit:
+    """Fit that the benchmark uses for points of a kind; raises OptionError if it is for depth."""
+    method = alignment_for_kind(benchmark, kind)
+    if method not in list(PointFit):
+        raise OptionError(
+            f"the benchmark '{benchmark.name}' cannot fit points with '{method}'; "
+            f"{suggest(str(method), PointFit)}"
+        )
+    return PointFit(method)
 
 
 def _fit_sampled_points(
