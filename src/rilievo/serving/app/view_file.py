@@ -117,21 +117,17 @@ def _lattice_depth(prediction: Prediction, photo: Photo, lattice: _Lattice) -> n
     return values
 
 
-def _lattice_normals_and_sky(
+def _prediction_of_lattice_size(
     original: Prediction,
     prediction: Prediction,
     model: Model,
     inference: Inference,
     lattice: _Lattice,
-) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Normals as int8 (127 stands for 1) and sky at the lattice; None if they are not predicted.
+) -> Prediction:
+    """Prediction of about the lattice's size, with the same kind of depth.
 
-    They are taken from a prediction of about the lattice's size, because normals of the full size
-    take long to compute, and most of them would be left out.
+    Normals of the full size take long to compute, and most of them would be left out.
     """
-    if not (prediction.has("normals") or prediction.has("sky")):
-        return None, None
-
     small = prediction
     if lattice.step > 1:
         assert prediction.photo is not None, "predictions of models have their photograph"
@@ -139,7 +135,21 @@ def _lattice_normals_and_sky(
     if prediction.depth.is_depth and not small.depth.is_depth:
         # The normals have to match the depth, so the same anchoring applies to both.
         small = small.but(anchoring=original.anchoring).anchored
+    return small
 
+
+def _lattice_normals_and_sky(
+    original: Prediction,
+    prediction: Prediction,
+    model: Model,
+    inference: Inference,
+    lattice: _Lattice,
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Normals as int8 (127 stands for 1) and sky at the lattice; None if they are not predicted."""
+    if not (prediction.has("normals") or prediction.has("sky")):
+        return None, None
+
+    small = _prediction_of_lattice_size(original, prediction, model, inference, lattice)
     # The smaller photograph may have one row or column more than the lattice.
     inside = np.s_[: len(lattice.rows), : len(lattice.columns)]
     normals = None

@@ -270,9 +270,17 @@ class MeasureParams(_MeasureParameters):
         """
         if not self.box:
             return []
-        has_height = self.height or self.height_above_plane
-        has_outline = self.volume or self.base or self.fits
-        if self.at or self.distance or has_height or has_outline or self.angle:
+        parameters_with_points = (
+            self.at,
+            self.distance,
+            self.height,
+            self.height_above_plane,
+            self.volume,
+            self.base,
+            self.fits,
+            self.angle,
+        )
+        if any(parameters_with_points):
             raise OptionError(
                 "'box' cannot be combined with points: measure the points in a separate request"
             )
