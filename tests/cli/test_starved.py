@@ -2,10 +2,13 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from PIL import Image
+
+from rilievo.cli import main
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX")
 
@@ -43,3 +46,31 @@ def test_what_the_system_refuses_is_one_line(
     assert "Traceback" not in done.stderr
     assert words in done.stderr.splitlines()[-1]
     assert done.returncode != 0
+
+
+@pytest.mark.parametrize(
+    "raising",
+    [
+        "raise RuntimeError('operator torchvision::nms does not exist')",
+        "raise RuntimeError('Detected that PyTorch and torchvision were compiled with different "
+        "CUDA major versions.')",
+    ],
+)
+def test_a_torchvision_that_was_built_for_another_torch_is_one_line(
+    raising: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail_by_import(arguments: object) -> int:
+        # As transformers wraps it.
+        try:
+            exec(raising)
+        except RuntimeError as error:
+            raise ModuleNotFoundError("Could not import module 'AutoModel'") from error
+        return 0
+
+    monkeypatch.setattr("rilievo.cli.find_command", lambda name: fail_by_import)
+    assert main(["predict", "photo.jpg"]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert f"torchvision {version('torchvision')} does not fit torch {version('torch')}" in line

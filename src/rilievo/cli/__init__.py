@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if signals.is_interruption(error):
             complain(f"rilievo: {for_terminal(signals.interruption_place(error))}")
             return EXIT_CODE_OF_CTRL_C
-        message = _system_problem_hint(error)
+        message = _system_problem_hint(error) or _unfit_torchvision_message(error)
         if not message and not isinstance(error, RilievoError):
             raise
         complain(f"rilievo: {message or for_terminal(error)}")
@@ -116,6 +116,38 @@ def _system_problem_hint(error: BaseException) -> str:
     except FileNotFoundError:
         return "the working folder was deleted: change to another folder (cd)"
     return ""
+
+
+def _unfit_torchvision_message(error: BaseException) -> str:
+    """Message if torchvision was built for another torch; "" for other errors.
+
+    timm and transformers import torchvision, which fails with an error of torch.
+    """
+    cause: BaseException | None = error
+    while cause is not None and not _is_about_torchvision(str(cause)):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None:
+        return ""
+    versions = {name: _installed_version(name) for name in ("torchvision", "torch")}
+    return (
+        f"torchvision {versions['torchvision']} does not fit torch {versions['torch']}: install "
+        "both anew, together and from the same index (pip install --force-reinstall torch "
+        "torchvision)"
+    )
+
+
+def _is_about_torchvision(text: str) -> bool:
+    return "operator torchvision::" in text or "PyTorch and torchvision were compiled" in text
+
+
+def _installed_version(name: str) -> str:
+    """Version of an installed package."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "(unknown version)"
 
 
 def _run_command(arguments: Sequence[str]) -> int:
