@@ -180,6 +180,26 @@ def test_the_card_of_a_file_is_shown_by_its_path(
     assert json.loads(capsys.readouterr().out)[0]["kind"] == "up_to_scale"
 
 
+@pytest.mark.parametrize(
+    ("metadata", "line"), [({}, None), ({"teacher": "org/large"}, "org/large")]
+)
+def test_only_a_teacher_that_a_file_states_is_in_its_card(
+    make_network: MakeNetwork,
+    capsys: pytest.CaptureFixture[str],
+    metadata: dict[str, str],
+    line: str | None,
+) -> None:
+    path = make_network(**metadata)
+    assert load_model(path).card.teacher == (line or "")
+    assert main(["models", str(path)]) == 0
+    lines = [
+        text.removeprefix("labelled by").strip()
+        for text in capsys.readouterr().out.splitlines()
+        if text.startswith("labelled by")
+    ]
+    assert lines == ([] if line is None else [line])
+
+
 def test_a_folder_that_is_not_there_is_said_to_be_missing() -> None:
     with pytest.raises(ModelError, match=r"^there is no folder or model 'model/'"):
         load_model("model/")

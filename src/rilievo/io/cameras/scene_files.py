@@ -268,9 +268,10 @@ def _find_calibration(sensor: Element, location: str) -> Element:
             return calibration
     if calibrations:
         return calibrations[0]
+    label = sensor.get("label", "")[:60]
+    name = f"the sensor '{printable(label)}'" if label else "a sensor without a label"
     raise InputError(
-        f"the sensor '{printable(sensor.get('label', '')[:60])}' has no calibration: align the "
-        "photographs in Metashape first",
+        f"{name} has no calibration: align the photographs in Metashape first",
         path=location,
     )
 

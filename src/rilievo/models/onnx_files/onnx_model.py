@@ -211,6 +211,7 @@ def _parse_description(metadata: Mapping[str, str]) -> OnnxDescription:
         if not 0 < len(text) <= _MAX_TEXT_LENGTH:
             raise ModelError(f"{key} must have 1 to {_MAX_TEXT_LENGTH} characters, got {len(text)}")
     resizing = metadata.get("rilievo.back")
+    teacher = metadata.get("rilievo.teacher", "")[:_MAX_TEXT_LENGTH]
     return OnnxDescription(
         name=printable(texts["rilievo.name"]),
         kind=None if _is_without_depth(metadata) else DepthKind(metadata["rilievo.kind"]),
@@ -220,7 +221,7 @@ def _parse_description(metadata: Mapping[str, str]) -> OnnxDescription:
         resizing=DEFAULT_RESIZING if resizing is None else parse_resizing(resizing),
         precision=printable(texts["rilievo.precision"]),
         is_third_party=metadata.get("rilievo.adopted") == "yes",
-        teacher=printable(metadata.get("rilievo.teacher", "")[:_MAX_TEXT_LENGTH]),
+        teacher=printable(teacher) if teacher else "",
     )
 
 
