@@ -1,6 +1,6 @@
 """Metres from the camera's height above a visible floor.
 
-A plane is a vector m with m · X = 1 for its points X in the camera frame. Its length is one over
+A plane is a vector with vector · X = 1 for its points X in the camera frame. Its length is one over
 the distance of the camera from the plane, and it points down to a floor.
 """
 
@@ -66,24 +66,24 @@ _MIN_DEPTH_BELOW_LEVEL_PLANE = 1.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plane:
-    """Plane m · X = 1 of points X in the camera frame, and which of the points lie on it.
+    """Plane vector · X = 1 of points X in the camera frame, and which of the points lie on it.
 
     Attributes:
-        m: Vector to the plane, of a length of one over its distance from the camera.
+        vector: Vector to the plane, of a length of one over its distance from the camera.
         is_on_plane: Which of ``_Surfaces.points`` lie on it.
     """
 
-    m: Vector
+    vector: Vector
     is_on_plane: Bool[np.ndarray, "n"]
 
     @property
     def camera_height(self) -> float:
         """Distance of the camera from the plane, in the map's unit."""
-        return float(1 / np.linalg.norm(self.m))
+        return float(1 / np.linalg.norm(self.vector))
 
     @property
     def upward_normal(self) -> Vector:
-        return -self.m * self.camera_height
+        return -self.vector * self.camera_height
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,13 +99,13 @@ class _Surfaces:
     normals: Points
     scene: Float64[np.ndarray, "s 3"]
 
-    def fraction_below(self, m: Vector, factor: float) -> float:
-        """Fraction of the scene below the plane m · X = 1.
+    def fraction_below(self, vector: Vector, factor: float) -> float:
+        """Fraction of the scene below the plane vector · X = 1.
 
         Points count if the camera's height above them is more than ``factor`` times that above the
-        plane. This ratio of heights is m · X.
+        plane. This ratio of heights is vector · X.
         """
-        return float(np.mean(self.scene @ m > factor))
+        return float(np.mean(self.scene @ vector > factor))
 
 
 def calibrate_height(
@@ -155,7 +155,7 @@ def calibrate_height(
 
     scale = metres / plane.camera_height
     floor_points = surfaces.points[plane.is_on_plane]
-    depth_errors = (floor_points @ plane.m - 1) * floor_points[:, 2] * scale
+    depth_errors = (floor_points @ plane.vector - 1) * floor_points[:, 2] * scale
     fit = Fit(
         space=FitSpace.DEPTH,
         scale=scale,
@@ -215,7 +215,7 @@ def _floor_record(surfaces: _Surfaces, plane: _Plane) -> Floor:
         height=plane.camera_height,
         area=float(plane.is_on_plane.sum() / len(surfaces.scene)),
         inliers=float(plane.is_on_plane.mean()),
-        misfit=float(np.quantile(_depth_differences(floor_points, plane.m), 0.8)),
+        misfit=float(np.quantile(_depth_differences(floor_points, plane.vector), 0.8)),
         points=floor_points,
     )
 
@@ -313,7 +313,7 @@ def _find_floor_plane(surfaces: _Surfaces, max_angle: float) -> _Plane:
         if plane is None or plane.is_on_plane.sum() < min_points:
             break
         roughness = _median_angle_to_mean(surfaces.normals[plane.is_on_plane])
-        fraction_below = surfaces.fraction_below(plane.m, _MIN_DEPTH_BELOW_PLANE)
+        fraction_below = surfaces.fraction_below(plane.vector, _MIN_DEPTH_BELOW_PLANE)
         if roughness > _MAX_ROUGHNESS:
             degrees = math.degrees(roughness)
             faults.append(f"is not flat (its normals vary by {degrees:.0f} degrees)")
@@ -328,7 +328,7 @@ def _find_floor_plane(surfaces: _Surfaces, max_angle: float) -> _Plane:
                 "below it"
             )
 
-        is_candidate &= _depth_differences(surfaces.points, plane.m) > 2 * _INLIER_TOLERANCE
+        is_candidate &= _depth_differences(surfaces.points, plane.vector) > 2 * _INLIER_TOLERANCE
         if is_candidate.sum() < min_points:
             break
     fault = faults[0] if faults else "is not a plane"
@@ -344,58 +344,64 @@ def _largest_plane(
     max_angle: float,
     generator: "np.random.Generator",
 ) -> _Plane | None:
-    """Plane with the most candidates on it that faces up within an angle [rad], by RANSAC.
-
-    A plane is the vector m with m · X = 1 for its points X.
-    """
+    """Plane with the most candidates on it that faces up within an angle [rad], by RANSAC."""
     candidates = points[is_candidate]
-    p, q, r = (candidates[generator.integers(0, len(candidates), _RANSAC_TRIALS)] for _ in range(3))
-    # The plane through three points is m = (q × r + r × p + p × q) / (p · (q × r)).
+    proposed = _planes_through_three(candidates, generator)
+    proposed = proposed[_face_up(proposed, max_angle)]
+    if not len(proposed):
+        return None
+    is_inlier = np.abs(proposed @ candidates.T - 1) < _INLIER_TOLERANCE
+    best = int(is_inlier.sum(axis=1).argmax())
+    vector = _refine_plane(proposed[best], candidates)
+    if not _face_up(vector[None], max_angle)[0]:
+        return None
+    is_on_plane = is_candidate & (_depth_differences(points, vector) < _INLIER_TOLERANCE)
+    return _Plane(vector=vector, is_on_plane=is_on_plane)
+
+
+def _planes_through_three(
+    points: Points, generator: "np.random.Generator"
+) -> Float64[np.ndarray, "t 3"]:
+    """Vectors of the planes through points that are drawn at random, three at a time."""
+    p, q, r = (points[generator.integers(0, len(points), _RANSAC_TRIALS)] for _ in range(3))
+    # The vector of the plane through p, q and r is (q × r + r × p + p × q) / (p · (q × r)).
     normals = np.cross(q, r) + np.cross(r, p) + np.cross(p, q)
     volumes = np.einsum("ni,ni->n", p, np.cross(q, r))
     # Three points that are collinear, or coplanar with the camera, define no usable plane.
     is_usable = np.abs(volumes) > 1e-9 * np.abs(p * q * r).max()
-    planes = normals[is_usable] / volumes[is_usable, None]
-    # The m of a plane that faces up points down to it, along +y.
-    min_cosine = math.cos(max_angle)
-    planes = planes[planes[:, 1] > min_cosine * np.linalg.norm(planes, axis=1)]
-    if not len(planes):
-        return None
-
-    is_inlier = np.abs(planes @ candidates.T - 1) < _INLIER_TOLERANCE
-    inlier_counts = is_inlier.sum(axis=1)
-    m = _refine_plane(planes[int(inlier_counts.argmax())], candidates)
-    if m[1] <= min_cosine * np.linalg.norm(m):
-        return None
-    is_on_plane = is_candidate & (_depth_differences(points, m) < _INLIER_TOLERANCE)
-    return _Plane(m=m, is_on_plane=is_on_plane)
+    return normals[is_usable] / volumes[is_usable, None]
 
 
-def _refine_plane(m: Vector, points: Points) -> Vector:
-    """Refit a plane m · X = 1 by least squares, repeatedly, to the points near it.
+def _face_up(vectors: Float64[np.ndarray, "t 3"], max_angle: float) -> Bool[np.ndarray, "t"]:
+    """Whether planes face up within an angle [rad]; their vectors then point down, along +y."""
+    return vectors[:, 1] > math.cos(max_angle) * np.linalg.norm(vectors, axis=1)
+
+
+def _refine_plane(vector: Vector, points: Points) -> Vector:
+    """Refit a plane vector · X = 1 by least squares, repeatedly, to the points near it.
 
     These are the points within three standard deviations of the surface's roughness.
     """
     tolerance = _INLIER_TOLERANCE
     for _ in range(_REFINEMENTS):
-        near_points = points[_depth_differences(points, m) < tolerance]
-        m = _fit_plane(near_points)
-        median_difference = float(np.median(_depth_differences(near_points, m)))
+        near_points = points[_depth_differences(points, vector) < tolerance]
+        vector = _fit_plane(near_points)
+        median_difference = float(np.median(_depth_differences(near_points, vector)))
         # 1.4826 times the median is the standard deviation of normal errors.
         tolerance = min(
             _INLIER_TOLERANCE, max(3 * 1.4826 * median_difference, _MIN_INLIER_TOLERANCE)
         )
-    return m
+    return vector
 
 
 def _fit_plane(points: Points) -> Vector:
-    """Plane m · X = 1 through points, by least squares."""
+    """Plane vector · X = 1 through points, by least squares."""
     return np.linalg.lstsq(points, np.ones(len(points)), rcond=None)[0]
 
 
-def _depth_differences(points: Points, m: Vector) -> Values:
-    """Relative difference of the depth of each point from that of the plane m · X = 1."""
-    return np.abs(points @ m - 1)
+def _depth_differences(points: Points, vector: Vector) -> Values:
+    """Relative difference of the depth of each point from that of the plane vector · X = 1."""
+    return np.abs(points @ vector - 1)
 
 
 def _median_angle_to_mean(normals: Points) -> float:
@@ -444,7 +450,8 @@ def _plane_of_level_camera(surfaces: _Surfaces, plane: _Plane) -> _Plane | None:
     unevenness = np.median(np.abs(nearest_heights / height - 1))
     if unevenness > _MAX_UNEVENNESS:
         return None
-    m = np.array([0.0, 1 / height, 0.0])
-    if surfaces.fraction_below(m, _MIN_DEPTH_BELOW_LEVEL_PLANE) > _MAX_FRACTION_BELOW:
+    vector = np.array([0.0, 1 / height, 0.0])
+    if surfaces.fraction_below(vector, _MIN_DEPTH_BELOW_LEVEL_PLANE) > _MAX_FRACTION_BELOW:
         return None
-    return _Plane(m=m, is_on_plane=_depth_differences(surfaces.points, m) < _LEVEL_TOLERANCE)
+    is_on_plane = _depth_differences(surfaces.points, vector) < _LEVEL_TOLERANCE
+    return _Plane(vector=vector, is_on_plane=is_on_plane)
