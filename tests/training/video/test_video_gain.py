@@ -57,6 +57,16 @@ def test_the_interval_has_the_true_gain_as_often_as_it_says() -> None:
     assert 0.91 <= hits / 300 <= 0.99
 
 
+def test_no_error_falls_by_more_than_all_of_it() -> None:
+    # The errors fall by 95% and 85%: the interval from two frames, with a factor of 12.7, is wide.
+    places = [FramePlace(0, 0), FramePlace(0, 100)]
+    gain = error_gain(places, [1.0, 2.0], [0.05, 0.3])
+    assert gain.share == pytest.approx(1 - 0.35 / 3)
+    assert gain.high == 1
+    assert gain.low is not None
+    assert gain.low < gain.share
+
+
 def test_frames_beside_each_other_do_not_count_as_many() -> None:
     before, after = errors_of(0, 0.9)
     dense = error_gain(places_of(), before, after)

@@ -31,7 +31,7 @@ class Gain:
     Attributes:
         share: Fraction by which the error is smaller; negative if it is larger.
         low: Lower end of the 95% confidence interval of ``share``; None for too few frames.
-        high: Upper end of the same interval.
+        high: Upper end of the same interval, at most 1, because no error is negative.
     """
 
     share: float
@@ -87,9 +87,9 @@ def error_gain(
     half_width = _half_confidence_interval(errors, _block_indices(finite_places))
     if half_width is None:
         return Gain(share=fraction, frames=num_frames)
-    return Gain(
-        share=fraction, low=fraction - half_width, high=fraction + half_width, frames=num_frames
-    )
+    # The interval still covers the true gain as often, because that never exceeds 1.
+    high = min(1.0, fraction + half_width)
+    return Gain(share=fraction, low=fraction - half_width, high=high, frames=num_frames)
 
 
 def _block_indices(places: Sequence[FramePlace]) -> Indices:
