@@ -27,7 +27,7 @@ def embedded_cards() -> tuple[ModelCard, ...]:
             summary="the default model for photographs, which comes with rilievo",
             area=196_608,
             megabytes=14.2,
-            speed="84 ms",
+            speed="82 ms",
             sky=True,
         ),
         _embedded_card(
@@ -36,7 +36,7 @@ def embedded_cards() -> tuple[ModelCard, ...]:
             "rilievo/base",
             area=64_512,
             megabytes=3.1,
-            speed="14 ms",
+            speed="15 ms",
         ),
     )
 
