@@ -181,7 +181,8 @@ def test_the_card_of_a_file_is_shown_by_its_path(
 
 
 @pytest.mark.parametrize(
-    ("metadata", "line"), [({}, None), ({"teacher": "org/large"}, "org/large")]
+    ("metadata", "line"),
+    [({}, None), ({"teacher": "''"}, None), ({"teacher": "org/large"}, "org/large")],
 )
 def test_only_a_teacher_that_a_file_states_is_in_its_card(
     make_network: MakeNetwork,

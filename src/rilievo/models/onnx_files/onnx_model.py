@@ -221,7 +221,8 @@ def _parse_description(metadata: Mapping[str, str]) -> OnnxDescription:
         resizing=DEFAULT_RESIZING if resizing is None else parse_resizing(resizing),
         precision=printable(texts["rilievo.precision"]),
         is_third_party=metadata.get("rilievo.adopted") == "yes",
-        teacher=printable(teacher) if teacher else "",
+        # Earlier exports of exported files state two quotes in place of no teacher.
+        teacher=printable(teacher) if teacher not in ("", "''") else "",
     )
 
 
