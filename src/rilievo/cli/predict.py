@@ -113,6 +113,7 @@ def _print_summary(request: _Arguments, summary: RunSummary) -> None:
 def _summary_record(summary: RunSummary) -> dict[str, object]:
     """Collect the fields of a summary for JSON, with options spelled as on the command line."""
     record: dict[str, object] = {**asdict(summary)}
+    del record["shared_failures"]  # they are among the failures, too
     for name in ("failures", "notes"):
         record[name] = [for_terminal(message) for message in getattr(summary, name)]
     record["exit_code"] = summary.exit_code
