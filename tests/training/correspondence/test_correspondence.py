@@ -318,6 +318,8 @@ def test_pairs_that_cannot_be_scored_are_named(
     assert main(command) == 1
     assert "1 pair could not be scored" in (said := capsys.readouterr().out)
     assert "0 points with depth" in said
+    assert "recall [%]: 5 px" in said
+    assert "| " not in said  # Markdown
     (scannet / "scene0707_00/pose/30.txt").unlink()
     assert main(command) == 1
     assert "30.txt is missing" in capsys.readouterr().out

@@ -86,6 +86,21 @@ def test_a_sweep_passes_over_what_fails_and_writes_all_else(file: Path, tmp_path
     }
 
 
+def test_the_table_is_printed_for_a_terminal_and_written_as_markdown(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = FILE.replace("seeds = 2", "seeds = 1").replace('"both"', '"depth"')
+    file.write_text(text.rsplit("[[backbones]]", 3)[0])
+    out = tmp_path / "out"
+    assert main(["probe", str(file), "--output", str(out), "--device", "cpu"]) == 0
+    printed = capsys.readouterr().out
+    assert "RMSE [m] ↓" in printed
+    assert "Two backbones." in printed
+    for markdown in ("\\", "| ", "**"):
+        assert markdown not in printed
+    assert r"RMSE \[m\] ↓ |" in (out / "table.md").read_text()
+
+
 @pytest.mark.parametrize("is_before_training", [True, False])
 def test_a_stopped_sweep_says_that_the_same_command_continues(
     file: Path,

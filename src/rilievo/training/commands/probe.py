@@ -42,11 +42,11 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo probe correspondence -b timm/vit_base_patch14_dinov2 --root navi/",
         ),
     )
-    from rilievo.pages.tables import tables_as_markdown
+    from rilievo.training.commands.printed_tables import print_table
     from rilievo.training.sweep.sweep_run import sweep_probes
 
     result = sweep_probes(request.file, request.options)
+    print_table(result.table)
     with printing():
-        print(tables_as_markdown(result.table))
         say(f"{count_text(len(result.cells), 'cell')}; the table is in {result.folder}")
     return 1 if result.failures else 0

@@ -40,12 +40,12 @@ def main(arguments: Sequence[str]) -> int:
             "--root scannet_test_1500/ --preset probe3d -o mae",
         ),
     )
-    from rilievo.pages.tables import tables_as_markdown
+    from rilievo.training.commands.printed_tables import print_table
     from rilievo.training.correspondence.correspondence_run import probe_correspondence
 
     record = probe_correspondence(request.options, request.output)
+    print_table(record.table())
     with printing():
-        print(tables_as_markdown(record.table()))
         if record.unscored:
             first = record.unscored[0]
             say(
