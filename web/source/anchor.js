@@ -215,17 +215,3 @@ function ranks(values) {
   }
   return result;
 }
-
-/**
- * Terms of measuring on anchored depth: error ranges are wider where the fit is worse.
- * @see rilievo.measure.page_terms
- * @param {any} terms Terms for a perfect fit.
- * @param {{misfit: number, disorder: number, least_residual: number}} misfit How much wider they become.
- * @param {{residual: number, rank_correlation: number}} anchoring
- */
-export function widenedTerms(terms, misfit, anchoring) {
-  const residual = Math.max(anchoring.residual, misfit.least_residual);
-  const extra = misfit.misfit * Math.log(residual) + misfit.disorder * (1 - anchoring.rank_correlation);
-  const widen = (ranges) => ({ ...ranges, own: ranges.own + extra, known_length: ranges.known_length + extra });
-  return { ...widen(terms), distance: widen(terms.distance) };
-}

@@ -24,6 +24,7 @@ export async function firstAnswer() {
       photo,
       depth,
       camera: { ...camera, degrees: camera.horizontal_fov },
+      terms: jsonInside(page, "measure-terms"),
       notes: [],
       has: { normals: true, surface: true },
       hasSky: page.includes('class="sky"'),

@@ -4,6 +4,7 @@ import { anchorPrediction } from "./anchor.js";
 import { assumedCamera, cameraFrom } from "./exif.js";
 import { cropped, inside, marginsOf } from "./margins.js";
 import { isDepth } from "./preparation.js";
+import { pictureDoubt } from "./ranges.js";
 import { atPhotographSize } from "./resizing.js";
 import { panoramaOf, throughViews } from "./sphere.js";
 
@@ -18,6 +19,7 @@ import { panoramaOf, throughViews } from "./sphere.js";
  * @property {any} photo The photograph's pixels.
  * @property {Float32Array} depth
  * @property {Uint8Array | null} valid Mask of pixels with depth; null if all have depth.
+ * @property {number | null} doubt How much the network doubts the picture, 0 to 1; null if it predicts no confidence.
  * @property {Uint8Array | null} sky Mask of the sky; null if the network does not predict it.
  * @property {Uint8Array | null} transparent Mask of transparent pixels; null if there are none.
  * @property {any} camera
@@ -75,7 +77,9 @@ export async function predict(network, photograph, name, options, version, tell)
   const camera = shownCamera ?? answer.camera ?? assumedCamera(shownPicture);
 
   const resized = atPhotographSize(answer, shownPicture, card);
-  const { depth, valid, sky, normal } = withoutTransparent(resized, transparent);
+  const { depth, valid: validInBox, sky, confidence, normal } = withoutTransparent(resized, transparent);
+  const valid = box ? embed(validInBox ?? new Uint8Array(depth.length).fill(1), box, height, width) : validInBox;
+  const wholeConfidence = box && confidence ? embed(confidence, box, height, width) : confidence;
 
   const notes = [...photograph.notes];
   if (isRound && !hasGivenFov) notes.push(usesViews ? PANORAMA_NOTE : NO_PANORAMA_NOTE);
@@ -90,7 +94,8 @@ export async function predict(network, photograph, name, options, version, tell)
     photo: picture,
     transparent,
     depth: box ? embed(depth, box, height, width) : depth,
-    valid: box ? embed(valid ?? new Uint8Array(depth.length).fill(1), box, height, width) : valid,
+    valid,
+    doubt: wholeConfidence && pictureDoubt(wholeConfidence, valid, picture),
     sky: box && sky ? embed(sky, box, height, width) : sky,
     camera: box ? moveCamera(camera, box.left, box.top) : camera,
     madeBy: madeByRecord(network, options, version),

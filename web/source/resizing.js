@@ -9,7 +9,7 @@ const MIN_SHARE = 0.5;
 /**
  * Resize a network's answer to the photograph's size.
  *
- * `valid` is null if all pixels have depth, and the mask of the sky is null if the network predicts none.
+ * `valid` is null if all pixels have depth, and confidence and the mask of the sky are null if the network predicts none.
  * `normal(axis)` resizes one axis of the normals, which are not of unit length then; null without normals.
  * @param {any} answer The answer at the network's size: see readAnswer. `shift` is subtracted before a logarithm is
  *   taken, and added afterwards [m].
@@ -17,12 +17,13 @@ const MIN_SHARE = 0.5;
  * @param {{kind: string, back: string}} card
  */
 export function atPhotographSize(answer, photo, { kind, back }) {
-  const { depth, valid = null, normals, sky = null, shift = 0 } = answer;
+  const { depth, valid = null, normals, confidence = null, sky = null, shift = 0 } = answer;
   const rule = readResizing(back);
   const size = [photo.height, photo.width];
   const resizeNormal = (axis) => resizeField(normals[axis], size, null, ANSWER_FILTERS[rule.filter]).values;
   return {
     ...resizeDepthMap(depth, valid, kind, size, rule, shift),
+    confidence: confidence && resizeField(confidence, size).values,
     sky: sky && toMask(resizeField(sky, size).values),
     normal: normals && resizeNormal,
   };

@@ -1,8 +1,8 @@
 // The result of one photograph: its pictures, surface, measurements and files.
 
 import { enliven, intoAddress, inUnit, made, part, renew, saved, setStage, sharing } from "viewer";
-import { widenedTerms } from "./anchor.js";
 import { introduce } from "./introduction.js";
+import { anchoredTerms, doubtedTerms } from "./ranges.js";
 import { savedPage } from "./saved_page.js";
 import { settings } from "./settings.js";
 import { showFacts } from "./shown_facts.js";
@@ -105,7 +105,8 @@ export function showRest(result, { normals, surface }, { marksToKeep = null, kee
     hideAll(SURFACE_CONTROLS, true);
     return;
   }
-  const terms = { ...measuringTerms(result), floor: surface.floor, in_files: true };
+  const stated = measuringTerms(result);
+  const terms = { ...stated, floor: surface.floor ?? stated.floor, in_files: true };
   const marksOfAddress = location.hash.slice(1) || (result.marks ?? "");
   const changeMarks = (marks) => {
     intoAddress(marks);
@@ -122,14 +123,13 @@ export function showRest(result, { normals, surface }, { marksToKeep = null, kee
   }
 }
 
-// Terms of measuring: with anchored depth, error ranges are wider where it fits worse. The server knows the model's
-// confidence too, and states the terms itself.
-function measuringTerms({ kind, camera, anchoring, terms }) {
-  if (terms) return terms;
+// Terms of measuring. A server, and the answer that came with the page, state them.
+function measuringTerms({ kind, camera, anchoring, doubt, terms: statedTerms }) {
+  if (statedTerms) return statedTerms;
   const cameraTerms = ESTIMATED_CAMERAS.includes(camera.source) ? "assumed" : "known";
-  if (!anchoring) return settings.terms[kind][cameraTerms];
-  const anchoredTerms = widenedTerms(settings.terms.anchored[cameraTerms], settings.misfit, anchoring);
-  return { ...anchoredTerms, metric: kind === "metric" };
+  if (!anchoring) return doubtedTerms(settings.terms[kind][cameraTerms], settings.doubt, doubt);
+  const terms = anchoredTerms(settings.terms.anchored[cameraTerms], settings.misfit, anchoring);
+  return { ...terms, metric: kind === "metric" };
 }
 
 async function savePage(result, surface, terms, say) {

@@ -145,18 +145,21 @@ function mergeAnswers(answers, rows) {
 
   const columns = 2 * rows;
   const makeField = () => ({ height: rows, width: columns, values: new Float32Array(rows * columns) });
+  const confidences = answers.map((answer) => answer.confidence);
   const skies = answers.map((answer) => answer.sky);
   const depth = makeField();
+  const confidence = confidences[0] && makeField();
   const sky = skies[0] && makeField();
   let pixel = 0;
   for (const views of viewsAtPixels(rows)) {
     const logDistance = weightedMean(views, (view) =>
       (view.sample(logs) + offsets[view.number]) / power + view.logDistance);
     depth.values[pixel] = Math.exp(commonOffset + logDistance);
+    if (confidence) confidence.values[pixel] = weightedMean(views, (view) => view.sample(confidences));
     if (sky) sky.values[pixel] = weightedMean(views, (view) => view.sample(skies));
     pixel++;
   }
-  return { depth, sky };
+  return { depth, confidence, sky };
 }
 
 function weightedMean(views, valueOf) {

@@ -144,11 +144,11 @@ const secondsSince = (start) => (performance.now() - start) / 1000;
 
 // What the page shows first of a prediction.
 async function makePictures(prediction) {
-  const { name, height, width, kind, camera, madeBy, notes } = prediction;
+  const { name, height, width, kind, camera, madeBy, notes, doubt } = prediction;
   const depthPictures = await drawDepth(prediction);
   const photo = await bitmapOf(prediction.photo, camera.lens ? TEXTURE_SIDE : PHOTO_SIDE);
   const has = { normals: Boolean(prediction.normalsAt), surface: isDepth(kind) };
-  return { name, height, width, kind, camera, madeBy, notes, ...depthPictures, photo, has };
+  return { name, height, width, kind, camera, madeBy, notes, doubt, ...depthPictures, photo, has };
 }
 
 // The picture of depth, the ticks below its colours, and whether it shows sky.

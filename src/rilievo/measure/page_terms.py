@@ -41,7 +41,11 @@ from rilievo.measure.known_sizes import (
 from rilievo.measure.placing_errors import POINT_ERROR, WINDOW_QUANTILES
 from rilievo.measure.plane_support import measure_support
 from rilievo.measure.ranges import (
+    CONFIDENCE_FACTOR,
+    MAX_DOUBT,
+    MIN_DOUBT,
     MIN_RESIDUAL,
+    TYPICAL_DOUBT,
     AnchoringMisfit,
     angle_error,
     base_exponent,
@@ -218,14 +222,35 @@ class MisfitTerms:
     """Weights by which the page widens the ranges of anchored depth if the anchoring fits badly.
 
     Attributes:
-        misfit: Weight of the logarithm of the fit's residual.
-        disorder: Weight of 1 minus the rank correlation of the two depth maps.
+        misfit: Weight of the logarithm of the fit's residual, for lengths.
+        disorder: Weight of 1 minus the rank correlation of the two depth maps, for lengths.
+        distance_misfit: The first weight for distances.
+        distance_disorder: The second weight for distances.
         least_residual: Lower bound of the residual.
     """
 
     misfit: float
     disorder: float
+    distance_misfit: float
+    distance_disorder: float
     least_residual: float = MIN_RESIDUAL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoubtTerms:
+    """How the page widens ranges where the network doubts the picture (``log_mean_log_error``).
+
+    Attributes:
+        typical: Doubt for which ``page_terms`` computes terms of a prediction without confidence.
+        least: Limit to which a lower doubt is raised.
+        most: Limit to which a higher doubt is lowered.
+        factor: Factor within which depth is right, of which confidence is the probability.
+    """
+
+    typical: float = TYPICAL_DOUBT
+    least: float = MIN_DOUBT
+    most: float = MAX_DOUBT
+    factor: float = CONFIDENCE_FACTOR
 
 
 def misfit_terms() -> MisfitTerms:
@@ -233,6 +258,8 @@ def misfit_terms() -> MisfitTerms:
     return MisfitTerms(
         misfit=feature_weight("length", "misfit", is_anchored=True),
         disorder=feature_weight("length", "disorder", is_anchored=True),
+        distance_misfit=feature_weight("depth", "misfit", is_anchored=True),
+        distance_disorder=feature_weight("depth", "disorder", is_anchored=True),
     )
 
 

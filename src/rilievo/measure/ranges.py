@@ -30,7 +30,7 @@ MIN_RESIDUAL = 0.02
 MIN_DOUBT, MAX_DOUBT = 0.03, 0.5
 """Limits to which the doubt is clipped. Beyond a half, depth is wrong in other ways too."""
 
-_CONFIDENCE_FACTOR = 1.25
+CONFIDENCE_FACTOR = 1.25
 """A confidence is the probability that depth is right within this factor."""
 
 
@@ -105,7 +105,7 @@ def log_mean_log_error(doubt: float) -> float:
     have a Laplace distribution with the mean absolute value b, doubt = exp(-log(1.25) / b).
     """
     probability = min(max(doubt, MIN_DOUBT), MAX_DOUBT)
-    return math.log(math.log(_CONFIDENCE_FACTOR) / -math.log(probability))
+    return math.log(math.log(CONFIDENCE_FACTOR) / -math.log(probability))
 
 
 def base_exponent(quantity: str, method: str, *, is_anchored: bool = False) -> float:

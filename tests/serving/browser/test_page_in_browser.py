@@ -1,11 +1,13 @@
 """The page of ``rilievo page`` in a real browser, against what Python says."""
 
 import io
+import json
 import os
 import re
 import warnings
 from base64 import b64encode
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from rilievo.calibration.sizes import KnownLength
 from rilievo.geometry.surfaces.meshes import mesh, point_cloud
 from rilievo.io.outputs.formats.stereo import stereo_picture
 from rilievo.io.outputs.save_options import SaveOptions, StereoOptions
+from rilievo.measure.page_terms import page_terms
 from rilievo.prediction import Prediction
 from rilievo.prediction.readback import read_prediction
 from rilievo.serving.browser.folder import write_page
@@ -74,6 +77,34 @@ def by_python(path: Path) -> Prediction:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*border|.*transparent", category=UserWarning)
         return rilievo.predict(path, model="rilievo/small")
+
+
+@pytest.mark.parametrize("name", ["person.png", "bordered.png"])
+def test_ranges_are_those_of_python(
+    visitor: Visitor, photographs: Path, tmp_path: Path, name: str
+) -> None:
+    bordered = np.pad(
+        np.asarray(Image.open(photographs / "person.png")), ((60, 20), (0, 0), (0, 0))
+    )
+    Image.fromarray(bordered).save(photographs / "bordered.png")
+    visitor.give(photographs / name)
+    expected = page_terms(by_python(photographs / name), floor=False)
+    unfold(visitor.page, "#share")
+    with visitor.page.expect_download() as download:
+        visitor.page.click("#save-page")
+    download.value.save_as(tmp_path / "saved.html")
+    unfold(visitor.page, "nothing")
+    saved = (tmp_path / "saved.html").read_text("utf-8")
+    told = re.search(r'id="measure-terms">(.*?)</script>', saved, re.DOTALL)
+    assert told
+    found = json.loads(told[1])
+    without_confidence = page_terms(replace(by_python(photographs / name), confidence=None))
+    assert abs(expected.own - without_confidence.own) > 0.1
+    for each in ("own", "known_length", "far", "along", "deeper"):
+        assert found[each] == pytest.approx(getattr(expected, each), abs=0.01), each
+    for each in ("own", "known_point", "known_length"):
+        value = getattr(expected.distance, each)
+        assert found["distance"][each] == pytest.approx(value, abs=0.01), each
 
 
 def check_depth(depth: np.ndarray, expected: np.ndarray) -> None:

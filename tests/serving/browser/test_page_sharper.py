@@ -16,7 +16,7 @@ from rilievo.alignment.anchor import anchor, anchor_values, anchored_depth
 from rilievo.cli import main
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.io.photographs.photo import read_photo
-from rilievo.measure.page_terms import page_terms
+from rilievo.measure.page_terms import Terms, page_terms
 from rilievo.models import load_model
 from rilievo.models.catalogue.download import fetch_files
 from rilievo.models.catalogue.table import find_entry
@@ -182,12 +182,13 @@ def listed(values: np.ndarray) -> list[float | None]:
 
 @pytest.fixture(scope="module")
 def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The script that fits, beside the one that it takes quantiles from."""
+    """The scripts that fit and widen ranges, beside the one that they take quantiles from."""
     folder = tmp_path_factory.mktemp("scripts")
-    text = (ROOT / "web/source/anchor.js").read_text("utf-8")
-    (folder / "anchor.js").write_text(text.replace('"relief"', '"./relief.js"'), "utf-8")
+    for name in ("anchor.js", "ranges.js"):
+        text = (ROOT / "web/source" / name).read_text("utf-8")
+        (folder / name).write_text(text.replace('"relief"', '"./relief.js"'), "utf-8")
     planes = (ROOT / "src/rilievo/pages/surface_view/planes.js").read_text("utf-8")
-    (folder / "relief.js").write_text(f"{planes}\nexport {{ listOf, quantile }};\n", "utf-8")
+    (folder / "relief.js").write_text(f"{planes}\nexport {{ clamp, listOf, quantile }};\n", "utf-8")
     return folder
 
 
@@ -221,13 +222,24 @@ def test_the_fit_in_the_tab_is_that_of_python(tab: Any, scripts: Path, *, is_inv
     context.close()
 
 
+def settings_of(site: Path) -> Any:
+    html = (site / "index.html").read_text("utf-8")
+    told = re.search(r'id="page-settings"[^>]*>(.*?)</script>', html, re.DOTALL)
+    assert told
+    return json.loads(told[1])
+
+
+@pytest.fixture(scope="module")
+def site_settings(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    site = tmp_path_factory.mktemp("site") / "page"
+    write_page(site)
+    return settings_of(site)
+
+
 def test_ranges_of_the_tab_widen_with_the_fit_as_in_python(
     catalogue: CatalogueMirror, tab: Any, scripts: Path, tmp_path: Path
 ) -> None:
-    html = (written(catalogue, tmp_path / "page") / "index.html").read_text("utf-8")
-    told = re.search(r'id="page-settings"[^>]*>(.*?)</script>', html, re.DOTALL)
-    assert told
-    settings = json.loads(told[1])
+    settings = settings_of(written(catalogue, tmp_path / "page"))
     context = tab.new_context()
     with hosted(scripts) as address:
         page = context.new_page()
@@ -248,14 +260,68 @@ def test_ranges_of_the_tab_widen_with_the_fit_as_in_python(
             )
             found = page.evaluate(
                 """async ([terms, misfit, residual, order]) => {
-                    const { widenedTerms } = await import("./anchor.js");
-                    return widenedTerms(terms, misfit, { residual, rank_correlation: order });
+                    const { anchoredTerms } = await import("./ranges.js");
+                    return anchoredTerms(terms, misfit, { residual, rank_correlation: order });
                 }""",
                 [settings["terms"]["anchored"]["assumed"], settings["misfit"], residual, order],
             )
-            for name in ("own", "known_length", "far", "along", "deeper", "angle_error"):
-                assert found[name] == pytest.approx(getattr(expected, name), abs=1e-9), name
+            check_terms(found, expected)
     context.close()
+
+
+def check_terms(found: Any, expected: Terms) -> None:
+    for name in ("own", "known_length", "far", "along", "deeper", "angle_error"):
+        assert found[name] == pytest.approx(getattr(expected, name), abs=1e-6), name
+    for name in ("own", "known_point", "known_length", "far", "deeper"):
+        value = getattr(expected.distance, name)
+        assert found["distance"][name] == pytest.approx(value, abs=1e-6), name
+
+
+@pytest.mark.parametrize("shape", [(40, 61), (300, 203), (7, 9)])
+@pytest.mark.parametrize("certain", [0.2, 0.6, 0.85, 0.999])
+@pytest.mark.parametrize("valid_share", [1.0, 0.5, 0.0])
+def test_ranges_of_the_tab_follow_the_confidence_as_in_python(
+    tab: Any,
+    scripts: Path,
+    site_settings: Any,
+    shape: tuple[int, int],
+    certain: float,
+    valid_share: float,
+) -> None:
+    rng = np.random.default_rng(shape)
+    confidence = np.clip(rng.normal(certain, 0.1, shape), 0, 1).astype(np.float32)
+    valid = rng.random(shape) < valid_share
+    expected = page_terms(
+        PredictionRecord(
+            depth_or_none=DepthMap(
+                values=np.ones(shape, np.float32), kind=DepthKind.UP_TO_SCALE, valid=valid
+            ),
+            confidence=confidence,
+            camera=Camera(K=np.eye(3), source=CameraSource.EXIF_35MM),
+            made_by=MadeBy(model="", weights_sha256="", licence="", settings={}, version=""),
+        ),
+        floor=False,
+    )
+    context = tab.new_context()
+    with hosted(scripts) as address:
+        page = context.new_page()
+        page.goto(f"{address}ranges.js")
+        found = page.evaluate(
+            """async ([terms, scale, values, valid, height, width]) => {
+                const { doubtedTerms, pictureDoubt } = await import("./ranges.js");
+                const doubt = pictureDoubt(values, valid, { height, width });
+                return doubtedTerms(terms, scale, doubt);
+            }""",
+            [
+                site_settings["terms"]["up_to_scale"]["known"],
+                site_settings["doubt"],
+                confidence.ravel().tolist(),
+                valid.ravel().astype(int).tolist(),
+                *shape,
+            ],
+        )
+    context.close()
+    check_terms(found, expected)
 
 
 def test_maps_of_the_tab_are_read_at_the_places_of_python(tab: Any, scripts: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from rilievo.geometry.cameras.spelling import LENSES
 from rilievo.io.json_record import to_json
-from rilievo.measure.page_terms import MisfitTerms, Terms
+from rilievo.measure.page_terms import DoubtTerms, MisfitTerms, Terms
 from rilievo.pages.document import fill_text_template
 from rilievo.prediction.output import OUTPUTS, Need, UsualSize
 from rilievo.records.depth_map import DepthKind
@@ -112,6 +112,8 @@ class PageSettings:
         colours: Colour map, 256 times RGB, in hexadecimal.
         terms: Terms from which ranges of sizes are computed, first by kind of depth, then by
             whether the camera is "assumed" or "known".
+        doubt: How ranges become wider or narrower by the network's confidence.
+        misfit: How ranges on anchored depth become wider.
         app: The server behind the page, or None for a page without a server.
     """
 
@@ -120,6 +122,7 @@ class PageSettings:
     colours: str
     examples: Mapping[str, str] = field(default_factory=lambda: dict(EXAMPLES))
     terms: Mapping[str, Mapping[str, Terms]]
+    doubt: DoubtTerms = field(default_factory=DoubtTerms)
     misfit: MisfitTerms
     app: AppSettings | None = None
 
