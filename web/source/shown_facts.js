@@ -26,7 +26,7 @@ export function showFacts({ name, width, height, camera, madeBy, seconds, place,
   const firstFacts = {};
   const hasDistances = ticks.length > 2;
   if (hasDistances) {
-    const unit = kind === "metric" ? "" : ", in an unknown unit until you enter a length";
+    const unit = kind === "metric" ? "" : ", without a unit, as the model predicts it";
     firstFacts.near = ticks.at(-1) + unit;
     firstFacts.far = ticks[0] + unit;
   }
