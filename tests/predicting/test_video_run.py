@@ -20,7 +20,7 @@ from rilievo.io.videos.video import VideoReader
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import predict_files
 from rilievo.predicting.summary import RunSummary
-from rilievo.predicting.videos.clip_outputs import ClipSidecar
+from rilievo.predicting.videos.clip_outputs import ClipSidecar, find_clip_sidecar
 from rilievo.prediction.readback import read_prediction
 from rilievo.records.depth_map import DepthKind
 from support.clips import Clip, numbered, write_clip
@@ -81,6 +81,34 @@ def test_the_json_of_a_video_says_along_what_depth_is(
     assert record["depth"]["meaning"].startswith(words)
     assert len(record["files"]) == 2
     assert all(words in file["holds"] for file in record["files"])
+
+
+def test_a_truncated_video_keeps_its_frames_and_ends_with_1(
+    tmp_path: Path, make_network: MakeNetwork
+) -> None:
+    """As a truncated photograph does, also if the command is repeated."""
+    network, out = make_network(), tmp_path / "out"
+    whole = write_clip(tmp_path / "whole.mkv", Clip(pictures=numbered(20), key_every=4))
+    clip = write_clip(tmp_path / "clip.mkv", Clip(pictures=numbered(20), key_every=4))
+    clip.write_bytes(clip.read_bytes()[: clip.stat().st_size * 2 // 3])
+    assert run(network, out, whole, save="npy").exit_code == 0
+    summary = run(network, out, whole, clip, save="npy")
+    assert (summary.done, summary.finished_before, summary.failed) == (1, 1, 0)
+    assert (summary.incomplete, summary.exit_code) == (1, 1)
+    frames = from_json(ClipSidecar, (out / "clip.json").read_text()).video.frames
+    assert 0 < frames < 20
+    assert len(names(out / "clip.frames")) == frames
+    again = run(network, out, clip, save="npy")
+    assert (again.done, again.finished_before, again.exit_code) == (0, 1, 1)
+    assert "the video is broken" in again.notes[0]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"video": {"faults": 3}}', "\x00"])
+def test_a_json_of_a_video_that_cannot_be_read_is_none(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "clip.json"
+    assert find_clip_sidecar(path) is None
+    path.write_text(text)
+    assert find_clip_sidecar(path) is None
 
 
 @pytest.mark.slow
@@ -154,7 +182,7 @@ def test_a_folder_of_frames_is_one_clip_by_request(
         Image.fromarray(picture).save(folder / f"{number}.png")
     (folder / "3.png").write_bytes(b"broken")
     summary = run(make_network(), tmp_path / "out", folder, sequence=True, fps=12.5)
-    assert (summary.done, summary.failed) == (1, 0)
+    assert (summary.done, summary.failed, summary.exit_code) == (1, 0, 1)
     assert any("1 of 6 frames was skipped" in note for note in summary.notes)
     text = (tmp_path / "out" / "frames.json").read_text()
     video = from_json(ClipSidecar, text).video

@@ -211,6 +211,7 @@ class TaskTally(Tally):
         return Report(
             done=summary.done,
             finished_before=summary.finished_before,
+            incomplete=summary.incomplete,
             failures=tuple(self.failures),
             notes=tuple(self.collected_notes),
             times=summary.spent,
@@ -312,6 +313,7 @@ def _add_to_tally(tally: Tally, report: Report) -> None:
         tally.done()
     for _ in range(report.finished_before):
         tally.finished_before()
+    tally.incomplete += report.incomplete
     for failure in report.failures:
         tally.failed(failure.reason, shared_reason=failure.shared_reason)
     for note in report.notes:

@@ -74,6 +74,8 @@ class RunSummary:
         failures: Messages on the first of them.
         shared_failures: Those failures that the summary states, because they were not written
             during the run.
+        incomplete: Number of videos and folders of frames that are broken, so that only a part was
+            read. They are counted as done or as finished before, too.
         notes: The first notes.
         noted: Number of all notes.
         seconds: Wall time of the run.
@@ -97,6 +99,7 @@ class RunSummary:
     output: Path
     interrupted: bool
     shared_failures: tuple[SharedFailure, ...] = ()
+    incomplete: int = 0
     wrote: Path | None = None
     begins_anew: Path | None = None
     frames: int = 0
@@ -105,10 +108,10 @@ class RunSummary:
 
     @property
     def exit_code(self) -> int:
-        """0: everything done; 1: some inputs failed; 130: stopped by the user."""
+        """0: everything done; 1: some inputs failed or are broken; 130: stopped by the user."""
         if self.interrupted:
             return 130
-        return 1 if self.failed else 0
+        return 1 if self.failed or self.incomplete else 0
 
     def __str__(self) -> str:
         return self.worded(spell_keyword)
@@ -182,6 +185,7 @@ class Tally:
     Attributes:
         total: Number of inputs; None if unknown.
         interrupted: Whether the user stopped the run.
+        incomplete: Number of videos and folders of frames of which only a part could be read.
         begins_anew: Video that is being predicted; if the run stops now, nothing of it is kept.
     """
 
@@ -189,6 +193,7 @@ class Tally:
     total: int | None = None
     show: bool = True
     interrupted: bool = False
+    incomplete: int = 0
     begins_anew: Path | None = None
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
     _frames: int = 0
@@ -324,6 +329,7 @@ class Tally:
             seconds=time.perf_counter() - self._start,
             output=self.output,
             interrupted=self.interrupted,
+            incomplete=self.incomplete,
             wrote=self._wrote if self.total in (None, 1) else None,
             begins_anew=self.begins_anew,
             frames=self._frames,

@@ -60,11 +60,13 @@ class Report:
 
     Attributes:
         finished_before: Number of items that an earlier run had finished.
+        incomplete: Number of items of which only a part could be read.
         refusal: Reason why the whole work has to end; empty if it does not.
     """
 
     done: int = 0
     finished_before: int = 0
+    incomplete: int = 0
     failures: tuple[Failure, ...] = ()
     notes: tuple[str, ...] = ()
     refusal: str = ""
@@ -137,6 +139,7 @@ def merge_reports(reports: Iterable[Report]) -> Report:
     return Report(
         done=sum(report.done for report in all_reports),
         finished_before=sum(report.finished_before for report in all_reports),
+        incomplete=sum(report.incomplete for report in all_reports),
         failures=tuple(failure for report in all_reports for failure in report.failures),
         notes=tuple(note for report in all_reports for note in report.notes),
         refusal=refusals[0] if refusals else "",

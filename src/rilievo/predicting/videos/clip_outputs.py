@@ -9,10 +9,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rilievo.errors import needing
+from rilievo.errors import InputError, needing
 from rilievo.geometry.borders import Margins
 from rilievo.io.checksums import FileSum, compute_file_sum
 from rilievo.io.files.commit import FileSet
+from rilievo.io.files.limits import read_text
+from rilievo.io.json_record import InvalidRecordError, from_json
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import (
     CameraFacts,
@@ -81,6 +83,14 @@ class ClipSidecar(Sidecar):
     """JSON beside the results of a video."""
 
     video: VideoFacts
+
+
+def find_clip_sidecar(path: Path) -> ClipSidecar | None:
+    """Read the JSON of a video; None if it does not exist here or cannot be read."""
+    try:
+        return from_json(ClipSidecar, read_text(path)) if path.exists() else None
+    except (InputError, InvalidRecordError):
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from rilievo.errors.messages import Note, OptionName, Text, count_text, note_abo
 from rilievo.io.files.atomic import make_folder, sweep_parts
 from rilievo.io.files.machine import check_memory
 from rilievo.io.files.names import printable
+from rilievo.io.outputs.sidecar import sidecar_path
 from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.io.videos.frame_source import DEFAULT_RATE, FrameSource
@@ -35,7 +36,7 @@ from rilievo.predicting.videos.clip_options import (
     MetricConversion,
     make_finish_function,
 )
-from rilievo.predicting.videos.clip_outputs import ClipSidecar
+from rilievo.predicting.videos.clip_outputs import ClipSidecar, find_clip_sidecar
 from rilievo.prediction import Prediction
 from rilievo.records.depth_map import OwnDepth
 from rilievo.records.sample import Photo
@@ -52,6 +53,9 @@ def predict_video(job: Job, results: ResultWriter, tally: Tally) -> None:
     """
     if results.is_finished(job):
         tally.finished_before()
+        earlier = find_clip_sidecar(sidecar_path(job.target))
+        if earlier is not None:
+            _report_faults(job, earlier, tally)
         return
     options = results.options
     _require_video_options(options)
@@ -68,6 +72,7 @@ def predict_video(job: Job, results: ResultWriter, tally: Tally) -> None:
         _clip_options(job, results, source.own_depth, tally.stopwatch),
         _ProgressMeter(job.source, tally),
     )
+    _report_faults(job, sidecar, tally)
     _report_notes(job, options, tally, sidecar)
     tally.begins_anew = None
     seconds = time.perf_counter() - start
@@ -113,13 +118,24 @@ def _report_notes(job: Job, options: PredictOptions, tally: Tally, sidecar: Clip
     """Report the notes on a video, except those that are reported once for all inputs."""
     warning = None if sidecar.calibration is None else sidecar.calibration.warning
     common_notes = option_notes(options)
+    for note in (*sidecar.video.notes, *(sidecar.notes or ()), warning):
+        if note is not None and note not in common_notes:
+            _report_note(job, note, tally)
+
+
+def _report_faults(job: Job, sidecar: ClipSidecar, tally: Tally) -> None:
+    """Report what is broken in a video, also if an earlier run has predicted its other frames."""
+    faults = sidecar.video.faults
+    if faults:
+        tally.incomplete += 1
+    for fault in faults:
+        _report_note(job, fault, tally)
+
+
+def _report_note(job: Job, note: str, tally: Tally) -> None:
+    """Report a note, with the name of the video unless it begins with it."""
     source = str(job.source)
-    notes = (*sidecar.video.faults, *sidecar.video.notes, *(sidecar.notes or ()), warning)
-    for note in notes:
-        if note is None or note in common_notes:
-            continue
-        names_source = note.startswith(source)
-        tally.note(note if names_source else note_about(source, note))
+    tally.note(note if note.startswith(source) else note_about(source, note))
 
 
 def _clip_options(
