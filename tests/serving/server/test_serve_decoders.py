@@ -328,13 +328,32 @@ def test_frames_of_a_video_are_those_that_a_thread_reads(pool: Decoders, tmp_pat
         there.close()
 
 
-def test_a_video_whose_description_makes_no_sense_leaves_no_process(
-    pool: Decoders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "description",
+    [
+        {"size": (0, 0)},
+        {"size": (2, 2)},
+        {
+            "size": (2, 2),
+            "frame_estimate": 1,
+            "has_audio": False,
+            "notes": [],
+            "rate": (1, 0),
+            "time_base": (1, 1),
+            "origin": (0, 1),
+        },
+    ],
+)
+def test_a_video_whose_description_makes_no_sense_is_refused_and_leaves_no_process(
+    pool: Decoders,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    description: dict[str, object],
 ) -> None:
     taken = pool.take_process()
     monkeypatch.setattr(pool, "take_process", lambda: taken)
-    monkeypatch.setattr(pool, "ask_process", lambda *_: ({"size": (0, 0)}, []))
-    with pytest.raises(ValueError, match="a size of 0x0"):
+    monkeypatch.setattr(pool, "ask_process", lambda *_: (description, []))
+    with pytest.raises(InputError, match=r"clip\.mp4: cannot be decoded; convert it to MP4 again"):
         pool.open_video(write_clip(tmp_path / "clip.mp4"))
     wait_for_the_end_of([taken.pid])
 

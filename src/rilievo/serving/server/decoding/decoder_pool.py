@@ -569,6 +569,20 @@ class ForeignVideo(FrameSource):
         return Frame(photo=photo, index=int(reply["index"]), ticks=int(reply["ticks"]))
 
 
+def _video_from_description(
+    path: Path, process: _VideoProcess, description: Message
+) -> ForeignVideo:
+    """Make a video from the reply of a process, which a hostile file may have taken over.
+
+    Raises:
+        InputError: If an entry is missing or impossible.
+    """
+    try:
+        return ForeignVideo(path, process, description)
+    except (LookupError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise InputError("cannot be decoded; convert it to MP4 again", path=path) from error
+
+
 def open_foreign_video(decoders: Decoders, path: Path) -> ForeignVideo:
     """Open a video in a process of its own, which the pool starts.
 
@@ -585,7 +599,7 @@ def open_foreign_video(decoders: Decoders, path: Path) -> ForeignVideo:
         with path.open("rb") as file:  # the process may not open files itself
             description, descriptors = process.ask("video", [file.fileno()])
         close_files(descriptors)
-        return ForeignVideo(path, process, description)
+        return _video_from_description(path, process, description)
     except BaseException:
         process.end()
         raise
