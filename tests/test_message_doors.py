@@ -47,7 +47,6 @@ ERRORS: Mapping[str, Values] = {
     "a lens with too few numbers": {"projection": "opencv:1,2"},
     "a negative height": {"camera_height": -1.0},
     "a distance and a height": {"known": ("1,2,3",), "camera_height": 1.0},
-    "a length without an end": {"known_length": ("1,1,9",)},
     "markers of 20 m": {"markers": 20.0},
     "markers and a height": {"markers": 0.1, "camera_height": 1.0},
     "a unit of no file": {"sparse_unit": 0.001},
