@@ -6,6 +6,8 @@ differ in one letter, such as "sharp" and "shard", are usually different words.
 
 from collections.abc import Iterable
 
+from rilievo.errors.messages import join_alternatives
+
 _MIN_LENGTH_OF_REPLACEMENTS = 6
 """Letters from which on a word with a different letter in one place may still be the same word."""
 _MIN_LENGTH_OF_TWO_ERRORS = 9
@@ -28,6 +30,17 @@ def names_meant_by(typed: str, names: Iterable[str]) -> list[str]:
         if errors <= (2 if length >= _MIN_LENGTH_OF_TWO_ERRORS else 1):
             errors_by_name[name] = errors
     return sorted(errors_by_name, key=lambda name: errors_by_name[name])
+
+
+def hint_for_typing_error(typed: str, names: Iterable[str]) -> str:
+    """Hint with the names that are meant; "" if none differs only by typing errors.
+
+    Examples:
+        >>> hint_for_typing_error("sav", ["save", "fov"])
+        "did you mean 'save'?"
+    """
+    similar = names_meant_by(typed, names)
+    return f"did you mean {join_alternatives(map(repr, similar))}?" if similar else ""
 
 
 def count_typing_errors(typed: str, name: str) -> int:

@@ -180,6 +180,8 @@ def test_files_of_others_are_not_overwritten(desktop: Desktop, pictures: Path) -
         ("measure", {"photo": "a.png"}, "measure needs the argument 'what'"),
         ("measure", {"photo": "a.png", "points": [[0, 0]]}, "needs the argument 'what'"),
         ("depth", {"photo": "a.png", "pts": []}, "depth has no argument 'pts'"),
+        ("depth", {"file": "a.png"}, "no argument 'file'; known: photo, points"),
+        ("regions", {"point": []}, "no argument 'point'; known: photo, regions"),
         ("depth", {"photo": 7}, "photo: input should be a valid string"),
         ("depth", {"photo": "a.png", "points": [[0.1]]}, "expected two numbers"),
         (

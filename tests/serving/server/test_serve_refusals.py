@@ -35,6 +35,14 @@ def server(tmp_path: Path) -> Iterator[Served]:
     [
         ("/v1/predict?sav=npz", 400, "'save'"),
         ("/v1/predict?points=1,1", 400, "did you mean 'at'?"),
+        ("/v1/predict?colour-mpa=grey", 400, "did you mean 'colour_map'?"),
+        ("/v1/predict?colour=grey", 400, "did you mean 'colour_map' or 'colour_range'?"),
+        ("/v1/predict?image=a.jpg", 400, "send the photograph as the request body"),
+        ("/v1/predict?img=a.jpg", 400, "send the photograph as the request body"),
+        ("/v1/predict?grid=1", 400, "no parameter 'grid'; known: "),
+        ("/v1/predict?model=tset/model", 404, "did you mean 'test/model'?"),
+        ("/v1/predict?model=rilievo/small", 404, "can add this one with --offer rilievo/small"),
+        ("/v1/predict?model=moge-2/small", 404, "can add this one with --offer moge-2/small"),
         ("/v1/predict?save=gbl", 400, "'glb'"),
         ("/v1/predict?save=,", 400, "save is empty"),
         ("/v1/predict?save=os:path", 400, "'os:path'"),
@@ -198,6 +206,16 @@ def test_options_about_depth_files_are_refused_by_name(
     check_refused(server.client.post(address, files=form), 400, words)
     body = {"image": base64.b64encode(picture()).decode(), name: "1"}
     check_refused(server.client.post(address, json=body), 400, words)
+
+
+@pytest.mark.parametrize("name", ["img", "photo", "file"])
+def test_a_photograph_under_another_name_is_answered_with_its_own(
+    server: Served, name: str
+) -> None:
+    words = f"no parameter '{name}'; send the photograph as the request body, or as 'image'"
+    body = {name: base64.b64encode(picture()).decode()}
+    check_refused(server.client.post("/v1/predict", json=body), 400, words)
+    check_refused(server.client.post("/v1/predict", files={name: (None, "text")}), 400, words)
 
 
 def test_a_form_without_an_image(server: Served) -> None:

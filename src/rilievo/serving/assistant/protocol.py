@@ -28,6 +28,7 @@ from pydantic import ValidationError
 from rilievo.cli.streams import complain
 from rilievo.errors import OptionError, OutputError, RilievoError, suggest
 from rilievo.errors.messages import one_line
+from rilievo.errors.typing_errors import hint_for_typing_error
 from rilievo.serving.assistant.assistant_options import AssistantOptions
 from rilievo.serving.assistant.depth_tool import DEPTH
 from rilievo.serving.assistant.describe_tool import DESCRIBE
@@ -200,7 +201,7 @@ def _validate_arguments(tool: AnyTool, arguments: Mapping[str, object]) -> ToolA
     for name in arguments:
         if name not in fields:
             short_name = str(name)[:60]
-            hint = suggest(short_name, fields)
+            hint = hint_for_typing_error(short_name, fields) or suggest("", fields)
             raise OptionError(f"{tool.name} has no argument '{short_name}'; {hint}")
     try:
         return tool.arguments_type.model_validate(arguments)

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from rilievo.errors import ModelError, suggest
+from rilievo.errors import ModelError
+from rilievo.errors.typing_errors import hint_for_typing_error
 from rilievo.extensions.trust import is_import_path
 from rilievo.io.files.machine import cores
 from rilievo.models import FAST_MODEL, MODELS, find_card, is_paid_name
@@ -38,11 +39,18 @@ class OfferedModels:
         if not name:
             return next(iter(self.names.values()))
         if name not in self.names:
-            hint = suggest(name[:80], self.names)
-            if not hint.startswith("did"):  # no similar name, so the hint lists all of them
-                hint = "/v1/models lists the available models"
-            raise Refusal(404, f"this server has no model '{name[:80]}'; {hint}")
+            raise Refusal(404, f"this server has no model '{name[:80]}'; {self._hint(name)}")
         return self.names[name]
+
+    def _hint(self, name: str) -> str:
+        """Hint for a model that is not offered."""
+        if name in MODELS.own and not is_paid_name(name):
+            return (
+                "/v1/models lists the available models, and whoever runs the server can add this "
+                f"one with --offer {name}"
+            )
+        hint = hint_for_typing_error(name[:80], self.names)
+        return hint or "/v1/models lists the available models"
 
     def video_name(self, name: str) -> str:
         """Display name of the model for frames of a video.

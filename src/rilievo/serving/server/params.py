@@ -1,6 +1,6 @@
 """Parameters of requests: options of ``rilievo predict``, none of which names a file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Any, Literal, TypeVar, get_origin
@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from rilievo.calibration.sizes import KnownRectangle, parse_object_sides
 from rilievo.errors import OptionError, suggest
+from rilievo.errors.messages import join_alternatives
+from rilievo.errors.typing_errors import hint_for_typing_error
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.measure.measurement_records import parse_points, parse_quantity
 from rilievo.measure.regions import Region, as_region
@@ -114,6 +116,10 @@ _PHOTO_OPTIONS = (CameraOptions(), KnownSizes(), AnchorOptions(), Refine())
 SomeParams = TypeVar("SomeParams", bound=BaseModel)
 _SYNONYMS = {"point": "at", "pixel": "at", "output": "save", "format": "save"}
 """Names that users may try, and the parameters that they mean."""
+_NAMES_OF_THE_IMAGE = frozenset(
+    ("image", "images", "img", "photo", "photograph", "picture", "file", "input", "data", "base64")
+)
+"""Names that users may try for the photograph, which is not among the parameters."""
 
 
 class _RecordParameters(BaseModel):
@@ -380,9 +386,7 @@ def _validate_parameters(
         if name in depth_option_names():
             raise OptionError(f"no parameter '{name}'", hint=ELSEWHERE)
         if name not in fields:
-            synonym = _SYNONYMS.get(name.removesuffix("s"), "")
-            hint = suggest(synonym if synonym in fields else name, fields)
-            raise OptionError(f"no parameter '{name[:60]}'", hint=hint)
+            raise OptionError(f"no parameter '{name[:60]}'", hint=_hint_for_name(name, fields))
         takes_many = get_origin(fields[name].annotation) is list
         may_repeat = takes_many or COMMA_SEPARATED in fields[name].metadata
         if len(texts) > 1 and not may_repeat:
@@ -393,6 +397,20 @@ def _validate_parameters(
         return params_type.model_validate(parameters)
     except ValidationError as error:
         raise _option_error_from_pydantic(error) from None
+
+
+def _hint_for_name(name: str, fields: Collection[str]) -> str:
+    """Hint for an unknown parameter: what was probably meant, or all parameters."""
+    if name.lower() in _NAMES_OF_THE_IMAGE:
+        return "send the photograph as the request body, or as 'image' in a form or in JSON"
+    synonym = _SYNONYMS.get(name.removesuffix("s"), "")
+    if synonym in fields:
+        return f"did you mean '{synonym}'?"
+    typed = name.replace("-", "_")
+    abbreviated = [field for field in fields if typed and field.startswith(typed)]
+    if abbreviated:
+        return f"did you mean {join_alternatives(map(repr, abbreviated[:3]))}?"
+    return hint_for_typing_error(typed[:60], fields) or suggest("", fields)
 
 
 def _option_error_from_pydantic(error: ValidationError) -> OptionError:
