@@ -5,7 +5,13 @@ Usage: blender --python blender_import.py -- photo.glb
 
 import sys
 
-import bpy
+USAGE = "blender --python blender_import.py -- photo.glb"
+try:
+    import bpy
+except ModuleNotFoundError:
+    sys.exit(f"run this program in Blender: {USAGE}")
+if "--" not in sys.argv[:-1]:
+    sys.exit(f"no surface is given: {USAGE}")
 
 path = sys.argv[sys.argv.index("--") + 1]
 bpy.ops.wm.read_factory_settings(use_empty=True)

@@ -27,14 +27,21 @@ import math
 import sys
 
 import numpy as np
-import rclpy
-from nav_msgs.msg import OccupancyGrid
-from rclpy.node import Node
-from rclpy.qos import qos_profile_sensor_data
-from sensor_msgs.msg import CameraInfo, Image, LaserScan
-from std_msgs.msg import Header
 
 import rilievo
+
+try:
+    import rclpy
+    from nav_msgs.msg import OccupancyGrid
+    from rclpy.node import Node
+    from rclpy.qos import qos_profile_sensor_data
+    from sensor_msgs.msg import CameraInfo, Image, LaserScan
+    from std_msgs.msg import Header
+except ModuleNotFoundError as error:
+    sys.exit(
+        f"this program needs ROS 2, but there is no Python package {error.name}: install ROS 2, "
+        "run its setup in this shell (source /opt/ros/DISTRIBUTION/setup.bash), and use its Python"
+    )
 
 MIN_RANGE = 0.1
 """Least range of a scan [m]; nearer depth is taken for an error."""

@@ -2,7 +2,9 @@
 
 import importlib.util
 import json
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -39,6 +41,45 @@ def test_what_cannot_be_run_here_is_python_at_least_and_every_script_is_there() 
     for name in names:
         assert f" {EXAMPLES[name]} " in COOKBOOK
     assert len(re.findall(r"^## ", COOKBOOK, re.MULTILINE)) == 11
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "words"),
+    [
+        ("ros2_depth_node", (), "this program needs ROS 2, but there is no Python package rclpy"),
+        ("blender_import", ("--", "photo.glb"), "run this program in Blender: blender --python"),
+    ],
+)
+def test_an_example_without_its_program_says_so_in_one_line(
+    name: str, arguments: tuple[str, ...], words: str, tmp_path: Path
+) -> None:
+    module = {"ros2_depth_node": "rclpy", "blender_import": "bpy"}[name]
+    # Also where the program is installed.
+    (tmp_path / f"{module}.py").write_text(f"raise ModuleNotFoundError('no', name='{module}')")
+    program = ROOT / f"examples/{name}.py"
+    done = subprocess.run(
+        [sys.executable, str(program), *arguments],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), *sys.path))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert line.startswith(words)
+
+
+def test_blender_without_a_surface_says_how_to_name_one(tmp_path: Path) -> None:
+    (tmp_path / "bpy.py").touch()
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples/blender_import.py")],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("no surface is given: blender --python")
 
 
 WIDTH, HEIGHT, FOCAL = 160, 120, 140.0
