@@ -66,6 +66,19 @@ def test_what_removes_all_ground_truth_is_named(
     assert words in refusal
 
 
+def test_a_warning_before_the_scores_is_not_repeated_after_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_folder(tmp_path / "mine", "depth: {max_depth: 2}")
+    assert evaluate(root, "--kind", "metric") == 0
+    shown = capsys.readouterr()
+    words = "max_depth (2 m) in rilievo.yaml leaves out 2,304 of the 3,072 pixels"
+    assert shown.err.count(words) == 1
+    assert words not in shown.out
+    found = json.loads((root / "out/evaluation.json").read_text())
+    assert sum(words in warning for warning in found["warnings"]) == 1
+
+
 @pytest.mark.parametrize(("max_depth", "is_warned"), [(2, True), (4, False)])
 def test_depth_that_a_limit_removes_in_part_is_said_in_the_results(
     max_depth: float, is_warned: bool, tmp_path: Path

@@ -8,7 +8,8 @@ from pathlib import Path
 from rilievo.data.datasets.dataset import Dataset
 from rilievo.errors.messages import note_about
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, InputCrop
-from rilievo.evaluation.evaluation_run import PredictedPart, evaluate, predict_part
+from rilievo.evaluation.evaluation_plan import make_plan
+from rilievo.evaluation.evaluation_run import PredictedPart, predict_part, score_plan
 from rilievo.evaluation.options import EvaluateOptions, ignore_pillow_warnings
 from rilievo.evaluation.predictions.prediction_cache import PredictionCache, predict_into_cache
 from rilievo.evaluation.records import Evaluation, Unscored
@@ -73,15 +74,17 @@ def evaluate_across(
     batch: BatchOptions,
     *,
     show: bool = True,
+    shown_warnings: set[str] | None = None,
 ) -> Evaluation | PredictedPart:
     """Evaluate as ``evaluate`` does, with predictions by several processes or machines.
 
     With ``batch.shard`` only this part of the images is predicted, and nothing is scored. A later
-    call without it scores all images.
+    call without it scores all images. ``shown_warnings`` is as for ``score_plan``.
     """
     fill_cache = partial(_fill_cache_in_parallel, str(model), options, batch)
     if batch.shard is None:
-        return evaluate(model, benchmark, root, options, show=show, fill_cache=fill_cache)
+        plan = make_plan(model, benchmark, root, options)
+        return score_plan(plan, show=show, fill_cache=fill_cache, shown_warnings=shown_warnings)
     return predict_part(
         model,
         benchmark,

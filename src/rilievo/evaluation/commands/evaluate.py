@@ -1,7 +1,7 @@
 """Command ``rilievo evaluate``, which scores a model or predictions."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -12,7 +12,8 @@ from rilievo.errors import OptionError
 from rilievo.errors.messages import OptionName, Text, count_text, for_terminal
 from rilievo.evaluation.evaluate_across import evaluate_across
 from rilievo.evaluation.evaluation_folder import REPORT, run_folder
-from rilievo.evaluation.evaluation_run import PredictedPart, evaluate
+from rilievo.evaluation.evaluation_plan import make_plan
+from rilievo.evaluation.evaluation_run import PredictedPart, score_plan
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.model_names import shown_model_name
 from rilievo.evaluation.options import EvaluateOptions, ignore_pillow_warnings
@@ -88,16 +89,22 @@ def main(arguments: Sequence[str]) -> int:
         model = DEFAULT_MODEL
     if request.protocols is not None or request.suite is not None:
         return _run_suite_or_protocols(model, request)
-    result = _evaluate_benchmark(model, request)
+    shown_warnings: set[str] = set()
+    result = _evaluate_benchmark(model, request, shown_warnings)
     if isinstance(result, PredictedPart):
         return _print_predicted_part(result)
     with printing():
-        say(_evaluation_text(result, request.options))
+        say(_evaluation_text(result, request.options, shown_warnings))
     return 1 if result.unscored else 0
 
 
-def _evaluate_benchmark(model: str | None, arguments: _Arguments) -> Evaluation | PredictedPart:
-    """Evaluate in this process, or with predictions by several processes or machines."""
+def _evaluate_benchmark(
+    model: str | None, arguments: _Arguments, shown_warnings: set[str]
+) -> Evaluation | PredictedPart:
+    """Evaluate in this process, or with predictions by several processes or machines.
+
+    Warnings that are shown before the scores are added to ``shown_warnings``.
+    """
     options, cluster = arguments.options, arguments.batch
     if arguments.benchmark is None:
         raise OptionError(
@@ -113,8 +120,16 @@ def _evaluate_benchmark(model: str | None, arguments: _Arguments) -> Evaluation 
     # which evaluate_across refuses.
     needs_no_prediction = options.predictions is not None and batch.shard is None
     if batch == BatchOptions() or needs_no_prediction:
-        return evaluate(model, arguments.benchmark, arguments.root, options)
-    return evaluate_across(model, arguments.benchmark, arguments.root, options, batch)
+        plan = make_plan(model, arguments.benchmark, arguments.root, options)
+        return score_plan(plan, shown_warnings=shown_warnings)
+    return evaluate_across(
+        model,
+        arguments.benchmark,
+        arguments.root,
+        options,
+        batch,
+        shown_warnings=shown_warnings,
+    )
 
 
 def _run_suite_or_protocols(model: str | None, arguments: _Arguments) -> int:
@@ -193,8 +208,10 @@ def _print_predicted_part(part: PredictedPart) -> int:
     return 1 if part.failed else 0
 
 
-def _evaluation_text(evaluation: Evaluation, options: EvaluateOptions) -> str:
-    """Text for the terminal: what was scored, the usual metrics, warnings and files."""
+def _evaluation_text(
+    evaluation: Evaluation, options: EvaluateOptions, shown_warnings: Collection[str]
+) -> str:
+    """Text for the terminal: what was scored, the usual metrics, other warnings and files."""
     data, made_by = evaluation.data, evaluation.made_by
     kind_words = ""
     if evaluation.kind:
@@ -223,7 +240,11 @@ def _evaluation_text(evaluation: Evaluation, options: EvaluateOptions) -> str:
     for part in evaluation.parts:
         part_table = _summary_table(part.summaries, shown_metrics)
         lines += ["", f"{part.name}: {count_text(part.images, 'image')}", part_table]
-    lines += [f"warning: {for_terminal(warning)}" for warning in evaluation.warnings]
+    lines += [
+        f"warning: {for_terminal(warning)}"
+        for warning in evaluation.warnings
+        if warning not in shown_warnings
+    ]
 
     folder = run_folder(options.output, made_by.model, evaluation.benchmark)
     report = folder / REPORT
