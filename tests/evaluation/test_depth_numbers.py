@@ -22,6 +22,7 @@ from rilievo.io.depth.plausibility import TOO_NEAR
 from rilievo.io.depth.stored_depth import read_stored_depth
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.prediction_record import MadeBy
+from support.slanted_rooms import room_depth
 from support.tiny_dataset import write_tiny
 from support.tiny_evaluation import TINY, write_predictions
 
@@ -233,6 +234,40 @@ def test_numbers_that_a_layout_declares_raise_no_doubt(root: Path) -> None:
     png(root / "depth/a.png", np.where(METRES > 2, 65535, METRES * 1000))
     (root / "rilievo.yaml").write_text("depth: {invalid: [0, 65535]}")
     assert not [w for w in check_dataset(open_dataset("folder", root)).warnings if "65535" in w]
+
+
+@pytest.mark.parametrize(
+    ("yaml", "is_doubted"),
+    [
+        ("depth: {scale: 0.001}", True),
+        ("depth: {invalid: [0]}", False),
+        ("depth: {invalid: [0, 9]}", False),
+    ],
+)
+def test_a_frequent_number_is_depth_if_the_layout_says_what_is_not(
+    root: Path, yaml: str, is_doubted: bool
+) -> None:
+    """Patches of 3000 in a room, where most of it is not close to 3 m."""
+    counts = room_depth(240, 320) * 1000
+    random = np.random.default_rng(0)
+    for row, column in random.integers(0, (220, 300), (80, 2)):
+        patch = counts[row : row + 14, column : column + 14]
+        patch[np.abs(patch - 3000) > 500] = 3000
+    png(root / "depth/a.png", counts)
+    Image.new("RGB", (320, 240)).save(root / "images/a.png")
+    (root / "rilievo.yaml").write_text(yaml)
+    warnings = check_dataset(open_dataset("folder", root)).warnings
+    doubts = [warning for warning in warnings if "the value 3000, which may mark" in warning]
+    assert bool(doubts) == is_doubted
+    if is_doubted:
+        assert "set 'invalid: [0, 3000]', and if it is depth, set 'invalid: [0]'" in doubts[0]
+
+
+@pytest.mark.parametrize("yaml", ["depth: {scale: 0.001}", "depth: {invalid: [0]}"])
+def test_the_largest_number_is_doubted_whatever_the_layout_says(root: Path, yaml: str) -> None:
+    png(root / "depth/a.png", np.where(METRES > 2, 65535, METRES * 1000))
+    (root / "rilievo.yaml").write_text(yaml)
+    assert any("65535" in text for text in check_dataset(open_dataset("folder", root)).warnings)
 
 
 def test_affine_depth_is_no_truth(root: Path) -> None:

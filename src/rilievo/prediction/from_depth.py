@@ -677,6 +677,7 @@ def _notes_on_interpretation(
         unit=options.metres_per_count if is_unit_stated else stored_depth.guessed_unit,
         max_depth=options.declared_encoding.max_depth,
         is_unit_given=is_unit_stated,
+        are_marks_stated=options.declared_encoding.invalid is not None,
     )
     interpretation = DepthInterpretation(
         properties=(source.unit,),

@@ -32,6 +32,7 @@ def interpret_folder_depth(depth: FolderDepth, truth: Truth) -> DepthInterpretat
         invalid=(*invalid_numbers, *layout.sky),
         max_depth=layout.max_depth,
         is_unit_given=layout.scale is not None,
+        are_marks_stated=layout.invalid is not None,
     )
     return DepthInterpretation(
         properties=tuple(_properties(depth, truth)),

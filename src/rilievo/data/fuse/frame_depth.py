@@ -213,6 +213,7 @@ class _FileDepth:
             unit=unit,
             max_depth=None if self._encoding is None else self._encoding.max_depth,
             is_unit_given=self._unit is not None,
+            are_marks_stated=self._encoding is not None and self._encoding.invalid is not None,
         ):
             self._add_warning(warning, name)
 

@@ -217,6 +217,7 @@ class ForeignPredictions:
             invalid=(0.0,),
             max_depth=self.number_encoding.max_depth,
             is_unit_given=encoding.scale is not None,
+            are_marks_stated=self.number_encoding.invalid is not None,
         )
         # Implausible metres are noted with the image's score.
         warnings = (*number_warnings, *surface_warnings)

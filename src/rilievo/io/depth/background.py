@@ -87,10 +87,13 @@ class _ExtremeValue:
         return any(self.reaches(threshold) for threshold in thresholds)
 
 
-def background_warnings(raw_map: RawDepthMap, *, are_codes: bool) -> list[str]:
+def background_warnings(
+    raw_map: RawDepthMap, *, are_codes: bool, are_marks_stated: bool = False
+) -> list[str]:
     """Warn about values that may mean "no depth" or a background.
 
-    The most frequent value is only examined if neither end of the values causes a warning.
+    The most frequent value is only examined if neither end of the values causes a warning, and if
+    the user does not state which values mean "no depth" (``are_marks_stated``).
 
     ``are_codes`` says that values are codes between a nearest and a farthest depth.
     """
@@ -101,7 +104,9 @@ def background_warnings(raw_map: RawDepthMap, *, are_codes: bool) -> list[str]:
     else:
         ends = [_largest_value_warning(raw_map), _smallest_value_warning(raw_map)]
         warnings = [*filter(None, ends)]
-    return warnings or [*filter(None, [_isolated_value_warning(raw_map)])]
+    if warnings or are_marks_stated:
+        return warnings
+    return [*filter(None, [_isolated_value_warning(raw_map)])]
 
 
 def find_far_marks(raw_map: RawDepthMap) -> Mask:
@@ -290,7 +295,7 @@ def _isolated_value_warning(raw_map: RawDepthMap) -> str | None:
     return (
         f"{fraction:.0%} of the pixels have the value {formatted}, which may mark missing depth, "
         "because the depth next to these pixels is never close to it: if it does, set "
-        f"'invalid: [0, {formatted}]'"
+        f"'invalid: [0, {formatted}]', and if it is depth, set 'invalid: [0]'"
     )
 
 

@@ -61,6 +61,7 @@ def plausibility_warnings(
     max_depth: float | None = None,
     is_unit_given: bool = False,
     is_unit_guessed: bool = False,
+    are_marks_stated: bool = False,
 ) -> list[str]:
     """Warn about marks of "no depth", packed bits, wrong units, and values that are not depth.
 
@@ -74,6 +75,8 @@ def plausibility_warnings(
         is_unit_given: Whether the user gives the unit, so that unusual depth, such as that of
             an aerial photograph or an endoscope, is right.
         is_unit_guessed: Whether the unit is a guess, because nobody states it.
+        are_marks_stated: Whether the user states which values mean "no depth", so that a frequent
+            value among the others is depth.
     """
     raw_map = make_raw_depth_map(
         raw_values,
@@ -90,7 +93,11 @@ def plausibility_warnings(
         return [not_depth]  # The further checks would mislead.
 
     normalized = None if are_codes else _normalized_warning(raw_map)
-    end_warnings = [normalized] if normalized else background_warnings(raw_map, are_codes=are_codes)
+    end_warnings = [normalized] if normalized else []
+    if not end_warnings:
+        end_warnings = background_warnings(
+            raw_map, are_codes=are_codes, are_marks_stated=are_marks_stated
+        )
     packed_bits = None if are_codes else packed_bit_warning(raw_map)
     wrapping = None if wrap is None else _wrapping_message(wrap)
     warnings = [highest_bit_warning(raw_map), *end_warnings, packed_bits, wrapping]

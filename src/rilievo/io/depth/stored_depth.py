@@ -242,11 +242,13 @@ def stored_depth_warnings(
     invalid: Sequence[float] | None = None,
     max_depth: float | None = None,
     is_unit_given: bool = False,
+    are_marks_stated: bool = False,
 ) -> tuple[str, ...]:
     """Return warnings about a file's metadata, and about values that hardly look like depth.
 
     ``metres`` is the valid depth [m], or None if it is not metric. ``unit`` and ``invalid`` add to
-    what the file states. By default, ``invalid`` is what means "no depth" if nothing says so.
+    what the file states. By default, ``invalid`` is what means "no depth" if nothing says so, and
+    ``are_marks_stated`` says that the user has stated it.
     """
     metadata = depth.metadata
     if any(warning.startswith(_NOISY_CHANNELS) for warning in metadata.warnings):
@@ -273,6 +275,7 @@ def stored_depth_warnings(
         max_depth=max_depth,
         is_unit_given=is_unit_given or metadata.is_given_by_user,
         is_unit_guessed=not is_unit_given and not metadata.is_decodable,
+        are_marks_stated=are_marks_stated,
     )
     conflict = _unit_conflict_warning(metadata, unit if is_unit_given else None)
     return (*metadata.warnings, *filter(None, [conflict]), *warnings)

@@ -471,6 +471,7 @@ def _unit_warnings(
         unit=1.0 if options.unit is None else options.unit,
         max_depth=options.encoding.max_depth,
         is_unit_given=options.unit is not None,
+        are_marks_stated=options.encoding.invalid is not None,
     )
 
 
