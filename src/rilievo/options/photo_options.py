@@ -234,10 +234,6 @@ class DepthFile(Record):
                 )
 
 
-FLAT = option(inline=True)
-"""Declares a nested record whose options users write without the record's name."""
-
-
 @dataclass(frozen=True, kw_only=True, init=False)
 class PhotoOptions:
     """Options of one photograph, which users write without the names of their records.
@@ -255,10 +251,10 @@ class PhotoOptions:
         "refine": Refine,
     }
 
-    view: Annotated[CameraOptions, FLAT]
-    sizes: Annotated[KnownSizes, FLAT]
-    surface: Annotated[AnchorOptions, FLAT]
-    refine: Annotated[Refine, FLAT]
+    view: Annotated[CameraOptions, option(inline=True)]
+    sizes: Annotated[KnownSizes, option(inline=True)]
+    surface: Annotated[AnchorOptions, option(inline=True)]
+    refine: Annotated[Refine, option(inline=True)]
 
     def __init__(self, **options: Any) -> None:
         """Take single options, complete records, or a record and options that replace its own."""

@@ -16,7 +16,7 @@ from rilievo.options.camera_forms import CameraOptions
 from rilievo.options.keywords import PredictKeywords
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.live_options import LIVE_DEFAULTS, live_option_names, reason_not_live
-from rilievo.options.photo_options import FLAT, AnchorOptions, PhotoOptions, Refine
+from rilievo.options.photo_options import AnchorOptions, PhotoOptions, Refine
 from rilievo.options.run_options import Saving, Speed, VideoOptions
 from rilievo.schema.fields import (
     FieldsByTitle,
@@ -54,10 +54,10 @@ class PredictOptions(PhotoOptions):
         OptionError: If an option is out of range or two do not go together.
     """
 
-    saving: Annotated[Saving, FLAT]
-    network: Annotated[Network, FLAT]
-    speed: Annotated[Speed, FLAT]
-    video: Annotated[VideoOptions, FLAT]
+    saving: Annotated[Saving, option(inline=True)]
+    network: Annotated[Network, option(inline=True)]
+    speed: Annotated[Speed, option(inline=True)]
+    video: Annotated[VideoOptions, option(inline=True)]
 
     RECORDS: ClassVar[Mapping[str, type[Record]]] = RECORDS
     FIELDS_BY_TITLE: ClassVar[FieldsByTitle] = {"Options": tuple(RECORDS)}
@@ -102,9 +102,9 @@ class StreamOptions(PhotoOptions):
             together, or a known size does not hold for all frames.
     """
 
-    network: Annotated[Network, FLAT]
-    speed: Annotated[Speed, FLAT]
-    video: Annotated[VideoOptions, FLAT]
+    network: Annotated[Network, option(inline=True)]
+    speed: Annotated[Speed, option(inline=True)]
+    video: Annotated[VideoOptions, option(inline=True)]
 
     RECORDS: ClassVar[Mapping[str, type[Record]]] = STREAM_RECORDS
 
