@@ -126,7 +126,7 @@ def test_every_extra_that_the_source_names_exists() -> None:
             values: list[ast.expr] = []
             if isinstance(node, ast.Call) and getattr(node.func, "id", None) != "ConfigDict":
                 values = [each.value for each in node.keywords if each.arg == "extra"]
-                if getattr(node.func, "id", None) in ("needing", "MissingExtraError"):
+                if getattr(node.func, "id", None) in ("explain_missing_extra", "MissingExtraError"):
                     values += node.args[1:2]
             elif isinstance(node, ast.Assign):
                 names = {getattr(each, "id", None) for each in node.targets}

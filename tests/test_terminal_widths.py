@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 from rilievo.cli import COMMANDS
-from rilievo.cli.streams import complain
+from rilievo.cli.streams import print_to_stderr
 
 ALL_IN_ONE = """
 import os, shlex, sys
@@ -211,5 +211,5 @@ def test_only_the_hint_of_a_message_is_faint(
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    complain(message)
+    print_to_stderr(message)
     assert terminal.getvalue() == f"{shown_message}\n"

@@ -11,8 +11,8 @@ from lab.making.recipe_options import LASTING, RecipeOptions
 from lab.making.recipes import find_recipe
 from rilievo.cli import EXIT_CODE_OF_CTRL_C
 from rilievo.cli.parsing import message_with_flags, parse
-from rilievo.cli.streams import complain, printing
-from rilievo.errors import RilievoError, needing
+from rilievo.cli.streams import print_to_stderr, printing
+from rilievo.errors import RilievoError, explain_missing_extra
 from rilievo.errors.messages import for_terminal
 from rilievo.system.signals import interruption_place
 from rilievo.training.engine.progress import is_first_process
@@ -38,10 +38,10 @@ def run() -> int:
     try:
         return main(sys.argv[1:])
     except RilievoError as error:
-        complain(f"making: {message_with_flags(error)}")
+        print_to_stderr(f"making: {message_with_flags(error)}")
         return 2
     except KeyboardInterrupt as error:
-        complain(f"making: {for_terminal(interruption_place(error))}")
+        print_to_stderr(f"making: {for_terminal(interruption_place(error))}")
         return EXIT_CODE_OF_CTRL_C
 
 
@@ -68,11 +68,11 @@ def main(arguments: Sequence[str]) -> int:
         if folder is not None:
             check_shards(folder)
     if given.recipe in LASTING:
-        with needing("training a model", "train"):
+        with explain_missing_extra("training a model", "train"):
             from lab.making.lasting_run import train_lasting
         train_lasting(given)
         return 0
-    with needing("training a model", "train"):
+    with explain_missing_extra("training a model", "train"):
         from lab.making.recipe_run import train_recipe
 
     train_recipe(given)

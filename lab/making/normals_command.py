@@ -7,7 +7,7 @@ from typing import Annotated
 
 from lab.making.distil.frames.shards import check_shards
 from rilievo.cli.parsing import parse
-from rilievo.errors import needing
+from rilievo.errors import explain_missing_extra
 from rilievo.schema.fields import option
 
 
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
         ),
     )
     check_shards(options.shards)
-    with needing("training a model", "train"):
+    with explain_missing_extra("training a model", "train"):
         from lab.making.normals_training import train_normals
 
     train_normals(options)

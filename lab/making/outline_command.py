@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from lab.making.distil.frames.shards import check_shards
 from lab.making.outline_options import OutlineOptions
 from rilievo.cli.parsing import parse
-from rilievo.errors import needing
+from rilievo.errors import explain_missing_extra
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str]) -> int:
         ),
     )
     check_shards(options.shards)
-    with needing("training a model", "train"):
+    with explain_missing_extra("training a model", "train"):
         from lab.making.outline_training import train_outlines
 
     train_outlines(options)

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from rilievo.arrays.shapes import Vectors
-from rilievo.errors import needing
+from rilievo.errors import explain_missing_extra
 
 SIZE = (41, 67)
 K = np.array([[52.5, 0, 32.25], [0, 53.5, 20.75], [0, 0, 1]])
@@ -52,7 +52,7 @@ def _colours(path: Path, normals: np.ndarray, chance: np.random.Generator) -> No
 
 
 def _numbers(path: Path, normals: np.ndarray, chance: np.random.Generator) -> None:
-    with needing("writing OpenEXR files", "formats"):
+    with explain_missing_extra("writing OpenEXR files", "formats"):
         import OpenEXR
 
     stored = (normals * chance.uniform(0.3, 2, (*SIZE, 1))).astype(np.float32)

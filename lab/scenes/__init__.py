@@ -12,7 +12,7 @@ frames that train the embedded models, and an editable install of a checkout fin
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from rilievo.errors import needing
+from rilievo.errors import explain_missing_extra
 
 if TYPE_CHECKING:
     from lab.scenes.clip import Clip as Clip
@@ -53,7 +53,7 @@ def __getattr__(name: str) -> object:
     """Load a public name at its first use."""
     if name not in _HOMES:
         raise AttributeError(f"module 'lab.scenes' has no attribute '{name}'")
-    with needing("rendering synthetic scenes", "train"):
+    with explain_missing_extra("rendering synthetic scenes", "train"):
         value = getattr(import_module(f"lab.scenes.{_HOMES[name]}"), name)
     globals()[name] = value
     return value

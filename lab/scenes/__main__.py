@@ -2,13 +2,13 @@
 
 import sys
 
-from rilievo.errors import MissingExtraError, needing
+from rilievo.errors import MissingExtraError, explain_missing_extra
 
 
 def run() -> int:
     """Run the command; the exit code is 0, or 2 for a usage error."""
     try:
-        with needing("rendering synthetic scenes", "train"):
+        with explain_missing_extra("rendering synthetic scenes", "train"):
             from lab.scenes.command import main
     except MissingExtraError as error:
         sys.stderr.write(f"{error}\n")

@@ -58,8 +58,8 @@ def test_this_python_is_tried_with_the_oldest_dependencies_alone() -> None:
         ("def test_it(): assert False", "1 failed"),
         ("def test_it(): pass", "1 passed"),
         (
-            "from rilievo.errors import needing\n"
-            "def test_it():\n    with needing('this', 'train'): import torch",
+            "from rilievo.errors import explain_missing_extra\n"
+            "def test_it():\n    with explain_missing_extra('this', 'train'): import torch",
             "1 skipped",
         ),
     ],

@@ -6,7 +6,7 @@ from lab.making.distil.distil_options import DistilOptions
 from lab.making.distil.frames.shards import check_shards
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
-from rilievo.errors import needing
+from rilievo.errors import explain_missing_extra
 from rilievo.training.engine.progress import is_first_process
 
 
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     # Before torch is imported, which takes seconds: most slips are in names and paths.
     check_shards(given.shards)
-    with needing("training a model", "train"):
+    with explain_missing_extra("training a model", "train"):
         from lab.making.distil.distil_run import train_distil
 
     train_distil(given)

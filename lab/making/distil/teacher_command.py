@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import complain, printing
+from rilievo.cli.streams import print_to_stderr, printing
 from rilievo.errors import OptionError
 from rilievo.io.files.names import printable
 from rilievo.options.run_options import TrustOptions
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
         trust_code=given.trust_code,
     )
     for failure in failures:
-        complain(str(failure))
+        print_to_stderr(str(failure))
     with printing():
         print(f"{printable(given.output)}: {taken} photographs, {len(failures)} skipped")
     return 0

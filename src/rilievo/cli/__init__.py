@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 
-from rilievo.cli.streams import complain, open_streams, printing, say
+from rilievo.cli.streams import open_streams, print_to_stderr, printing, say
 from rilievo.errors import RilievoError, suggest
 from rilievo.errors.messages import (
     for_terminal,
@@ -74,7 +74,7 @@ def run() -> int:
         exit_code = main()
     except KeyboardInterrupt as error:
         signals.handle_if_ctrl_c(error)
-        complain("rilievo: stopped")
+        print_to_stderr("rilievo: stopped")
     finally:
         # Nothing is left to clean up, so another Ctrl-C must not print a traceback.
         signals.exit_at_next_signal(exit_code)
@@ -92,12 +92,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run_command(list(sys.argv[1:] if arguments is None else arguments))
     except (Exception, KeyboardInterrupt) as error:
         if signals.is_interruption(error):
-            complain(f"rilievo: {for_terminal(signals.interruption_place(error))}")
+            print_to_stderr(f"rilievo: {for_terminal(signals.interruption_place(error))}")
             return EXIT_CODE_OF_CTRL_C
         message = _system_problem_hint(error) or _unfit_torchvision_message(error)
         if not message and not isinstance(error, RilievoError):
             raise
-        complain(f"rilievo: {message or for_terminal(error)}")
+        print_to_stderr(f"rilievo: {message or for_terminal(error)}")
         return USAGE_ERROR
     finally:
         set_terminal_spelling(spell_keyword)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, cast
 
 from rilievo.calibration.sizes import Known, parse_object_sides
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import complain, printing, say
+from rilievo.cli.streams import print_to_stderr, printing, say
 from rilievo.errors import InputError, OptionError
 from rilievo.errors.messages import OptionName, Text, for_terminal, note_about
 from rilievo.io.files.names import printable
@@ -209,7 +209,7 @@ def _measure_points(request: _Arguments) -> int:
         object_sides=object_sides,
     )
     for remark in _remarks_to_print(request, prediction, measurement):
-        complain(for_terminal(note_about(printable(request.photo), remark)))
+        print_to_stderr(for_terminal(note_about(printable(request.photo), remark)))
     with printing():
         record = measurement_json(measurement, prediction, for_terminal)
         if request.json:
@@ -261,10 +261,10 @@ def _follow_point(request: _Arguments, quantity: str, points: Sequence[tuple[flo
         if request.json:
             print(json.dumps({"points": records, "coverage": COVERAGE}, indent=1))
     if len(faults) == len(records):
-        complain(f"rilievo: {printable(request.photo)}: {faults[0]}")
+        print_to_stderr(f"rilievo: {printable(request.photo)}: {faults[0]}")
         return 2
     if faults:
-        complain(
+        print_to_stderr(
             note_about(
                 printable(request.photo),
                 f"there is no distance in {len(faults)} of {len(records)} frames; {faults[0]}",
@@ -348,7 +348,7 @@ def _read_depth(arguments: _Arguments, photo: str | Path | Photo) -> Prediction:
     doubts = () if instrument is None else instrument.doubts
     for note in prediction.notes:
         if note not in doubts:
-            complain(for_terminal(note_about(printable(depth_path), note)))
+            print_to_stderr(for_terminal(note_about(printable(depth_path), note)))
     return prediction
 
 
@@ -445,7 +445,7 @@ def _measure_regions(arguments: _Arguments) -> int:
             if is_single_photo:
                 say(str(region.measured))
                 for remark in region.measured.remarks:
-                    complain(for_terminal(note_about(printable(region.file), remark)))
+                    print_to_stderr(for_terminal(note_about(printable(region.file), remark)))
             else:
                 cells = region_cells(region.measured, for_terminal)
                 is_first_row = len(records) == 1
@@ -455,7 +455,7 @@ def _measure_regions(arguments: _Arguments) -> int:
         if arguments.json:
             print(json.dumps({"things": records, "coverage": COVERAGE}, indent=1))
     for fault in faults:
-        complain(f"rilievo: {for_terminal(fault)}")
+        print_to_stderr(f"rilievo: {for_terminal(fault)}")
     if not faults:
         return 0
     return 1 if records else 2
@@ -477,4 +477,4 @@ def _warnings_as_photo_notes(name: str) -> Iterator[None]:
                 if issubclass(warning.category, UserWarning):
                     # A note keeps its options, which ``str`` would spell for Python.
                     note = cast(UserWarning, warning.message).args[0]
-                    complain(for_terminal(note_about(name, note)))
+                    print_to_stderr(for_terminal(note_about(name, note)))

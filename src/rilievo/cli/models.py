@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import complain, format_table, printing, say
+from rilievo.cli.streams import format_table, print_to_stderr, printing, say
 from rilievo.errors import OptionError
 from rilievo.extensions.subpackages import load_service
 from rilievo.models import DEFAULT_MODEL, MODELS, find_card, load_model
@@ -274,7 +274,9 @@ def _fetch_or_print_paths(action: str, arguments: Sequence[str]) -> int:
                 continue
             print(embedded_file(card.name))
             if action == "fetch":
-                complain(f"rilievo: {card.name} needs no download, because it is part of rilievo")
+                print_to_stderr(
+                    f"rilievo: {card.name} needs no download, because it is part of rilievo"
+                )
     return 0
 
 
@@ -291,7 +293,7 @@ def _find_or_fetch_file(entry: CatalogueEntry, *, fetch: bool) -> Path:
     was_downloaded = is_downloaded(entry)
     paths = fetch_files(entry)
     if was_downloaded:
-        complain(f"rilievo: {entry.name} is already downloaded")
+        print_to_stderr(f"rilievo: {entry.name} is already downloaded")
     return paths[0]
 
 

@@ -12,8 +12,8 @@ from typing import Annotated, ClassVar
 from zlib import crc32
 
 from rilievo.cli.parsing import label, parse, parse_words
-from rilievo.cli.streams import complain, printing, say
-from rilievo.errors import InputError, OptionError, needing
+from rilievo.cli.streams import print_to_stderr, printing, say
+from rilievo.errors import InputError, OptionError, explain_missing_extra
 from rilievo.errors.messages import Note, OptionName, Text, count_text, for_terminal
 from rilievo.extensions.subpackages import load_service
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL
@@ -97,9 +97,9 @@ def main(arguments: Sequence[str]) -> int:
 def _print_summary(request: _Arguments, summary: RunSummary) -> None:
     """Print the summary of a run, and perhaps a tip about a better model."""
     if summary.exit_code or not request.quiet:
-        complain(summary.worded(label))
+        print_to_stderr(summary.worded(label))
     if request.verbose:
-        complain(str(summary.spent))
+        print_to_stderr(str(summary.spent))
     if request.json:
         with printing():
             print(json.dumps(_summary_record(summary), default=str))
@@ -107,7 +107,7 @@ def _print_summary(request: _Arguments, summary: RunSummary) -> None:
     if summary.done and uses_default_model and not request.quiet:
         tip = better_model_hint()
         if tip is not None:
-            complain(for_terminal(tip))
+            print_to_stderr(for_terminal(tip))
 
 
 def _summary_record(summary: RunSummary) -> dict[str, object]:
@@ -135,7 +135,7 @@ def _show_live(arguments: _Arguments, source: str, option_paths: Collection[str]
 
     def print_note(note: str) -> None:
         if not arguments.quiet:
-            complain(for_terminal(note))
+            print_to_stderr(for_terminal(note))
 
     options = _live_options(arguments.options, option_paths)
     model_name = options.network.model or FAST_MODEL
@@ -155,14 +155,14 @@ def _show_live(arguments: _Arguments, source: str, option_paths: Collection[str]
     )
     for note in _notes_on_ignored_options(options, arguments.options.saving):
         print_note(note)
-    with needing("", "serve", option="live"):
+    with explain_missing_extra("", "serve", option="live"):
         live_page = load_service("live-page")
     with live_page() as page:
         with printing():
             say(f"live: {page.address} (press Ctrl-C to stop)", flush=True)
         page.show(predictions, arguments.options.saving)
     if not arguments.quiet:
-        complain(f"{count_text(page.count, 'frame')}, {page.rate:.1f} per second")
+        print_to_stderr(f"{count_text(page.count, 'frame')}, {page.rate:.1f} per second")
     return 0
 
 

@@ -99,7 +99,7 @@ def say(text: str, *, flush: bool = False) -> None:
     print(wrap_for_terminal(text, sys.stdout), flush=flush)
 
 
-def complain(text: str) -> None:
+def print_to_stderr(text: str) -> None:
     """Print an error or a note to standard error; a terminal shows its hint dimmed."""
     lines = [_dim_hint(line) for line in text.split("\n")]
     try:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import complain, printing
+from rilievo.cli.streams import print_to_stderr, printing
 from rilievo.errors.messages import for_terminal, note_about
 from rilievo.io.files.names import printable
 from rilievo.io.outputs.save_options import SaveOptions
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
         *metre_notes(prediction.depth.kind, names),
     )
     for note in (*prediction.notes, *notes):
-        complain(for_terminal(note_about(printable(depth_path), note)))
+        print_to_stderr(for_terminal(note_about(printable(depth_path), note)))
     options = SaveOptions(overwrite=request.overwrite)
     paths = save(prediction, stem, names, options)
     with printing():

@@ -195,7 +195,7 @@ class UndeterminedError(CalibrationError):
 
 
 @contextmanager
-def needing(feature: str, extra: str, option: str = "") -> Iterator[None]:
+def explain_missing_extra(feature: str, extra: str, option: str = "") -> Iterator[None]:
     """Turn failed imports of other packages in the block into a ``MissingExtraError``.
 
     ``MissingExtraError`` explains the arguments.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from rilievo.cli.streams import complain
+from rilievo.cli.streams import print_to_stderr
 from rilievo.data.datasets.joined_interpretation import join_interpretations
 from rilievo.errors import InputError, OptionError, check_type
 from rilievo.errors.messages import Text, count_text, for_terminal, note_about
@@ -117,7 +117,7 @@ def score_plan(
         shown_warnings = set() if shown_warnings is None else shown_warnings
         for warning in (*true_depth.warnings, *plan.early_warnings):
             if warning not in shown_warnings:
-                complain(f"warning: {for_terminal(warning)}")
+                print_to_stderr(f"warning: {for_terminal(warning)}")
                 shown_warnings.add(warning)
 
     absent = [Unscored(id=image.id, reason=image.reason) for image in selection.absent]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rilievo.arrays.shapes import Float64, Values
-from rilievo.errors import needing
+from rilievo.errors import explain_missing_extra
 from rilievo.evaluation.metrics.metric import Scenes
 
 MIN_SCENES = 3
@@ -175,7 +175,7 @@ def wilcoxon_p(differences: Values) -> float:
 
     Differences of zero are left out. If all are zero, the p-value is 1.
     """
-    with needing("a comparison", "evaluate"):
+    with explain_missing_extra("a comparison", "evaluate"):
         from scipy.stats import wilcoxon
     nonzero = differences[differences != 0]
     if not nonzero.size:

@@ -12,7 +12,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from rilievo.errors import ModelError, OptionError, needing
+from rilievo.errors import ModelError, OptionError, explain_missing_extra
 from rilievo.errors.messages import OptionName, Text
 from rilievo.extensions import subpackages
 from rilievo.extensions.foreign_code import entry_point_names, load_named
@@ -368,7 +368,7 @@ def find_loader(card: ModelCard) -> "Callable[[ModelCard, LoadOptions], Model]":
         MissingExtraError: If a package is missing.
     """
     subject = f"model '{card.name}'"
-    with needing(subject, card.extra or "train"):
+    with explain_missing_extra(subject, card.extra or "train"):
         kind = MODEL_KINDS.get(card.loader)
         import_path = card.loader if kind is None else kind.loader
         if is_import_path(import_path):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from rilievo.errors import needing
+from rilievo.errors import explain_missing_extra
 from rilievo.io.files.names import printable
 
 _LIGHT_COLOURS = {
@@ -84,7 +84,7 @@ def chart_canvas(
 
     ``width`` and ``height`` are in inches. ``ratios`` are relative heights of stacked axes.
     """
-    with needing("a chart", "evaluate"):
+    with explain_missing_extra("a chart", "evaluate"):
         import matplotlib
         from matplotlib.figure import Figure
     # The user's own style of matplotlib must not change the chart, and is restored afterwards.

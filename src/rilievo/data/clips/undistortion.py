@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from rilievo.arrays.shapes import Bool, Field, Float64, Mask, Matrix, Pixels, Size
-from rilievo.errors import needing
+from rilievo.errors import explain_missing_extra
 from rilievo.geometry.cameras.distorted import Distorted
 
 _RADIUS_STEPS = 1000
@@ -62,7 +62,7 @@ def _is_before_turning_point(lens: Distorted, radius: Float64[np.ndarray, "h w"]
 
 def undistort(pixels: Pixels, undistortion: UndistortionMap) -> Pixels:
     """Undistort a frame; pixels outside of the original are black."""
-    with needing("undistorting frames", "fuse"):
+    with explain_missing_extra("undistorting frames", "fuse"):
         import cv2
     return cv2.remap(pixels, undistortion.x, undistortion.y, cv2.INTER_LINEAR)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import complain, printing, say
+from rilievo.cli.streams import print_to_stderr, printing, say
 from rilievo.data.fuse.fuse_clip import (
     ARBITRARY,
     METRE,
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     with _ProgressLine() as report:
         record = fuse_clip(request.clip, request.output, request.options, report)
     for note in record.notes:
-        complain(f"note: {for_terminal(note)}")
+        print_to_stderr(f"note: {for_terminal(note)}")
     with printing():
         say("\n".join(_report_lines(record, request.output, request.options.teach)))
     return 0
@@ -97,7 +97,7 @@ class _ProgressLine:
             sys.stderr.flush()
         elif is_new_step or now - self._last_line_time > _SECONDS_BETWEEN_LINES:
             self._last_line_time = now
-            complain(line)
+            print_to_stderr(line)
 
     @staticmethod
     def _progress_text(done: int, total: int | None, seconds: float) -> str:

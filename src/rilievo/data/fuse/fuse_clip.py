@@ -22,7 +22,7 @@ from rilievo.data.fuse.frame_labels import (
 from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.data.fuse.fused_surface import FusedSurface, fuse_views, gltf_R_world
 from rilievo.data.fuse.plane_sweep import import_opencv
-from rilievo.errors import InputError, OptionError, OutputError, check_type, needing
+from rilievo.errors import InputError, OptionError, OutputError, check_type, explain_missing_extra
 from rilievo.errors.messages import AnyOf, Note, OptionName, Text
 from rilievo.io.checksums import is_ours_or_blank
 from rilievo.io.files.atomic import make_folder, remove, replacing, write_text
@@ -238,7 +238,7 @@ def _record_path(output: Path) -> Path:
 
 def _check_packages() -> None:
     import_opencv()
-    with needing("fusing a surface", "fuse"):
+    with explain_missing_extra("fusing a surface", "fuse"):
         import skimage.measure  # noqa: F401
 
 

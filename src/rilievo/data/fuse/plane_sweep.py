@@ -8,7 +8,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Field, Float32, Matrix, Transform, Values
 from rilievo.data.fuse.clip_views import ClipView
-from rilievo.errors import needing
+from rilievo.errors import explain_missing_extra
 from rilievo.geometry.intrinsics import rays, resize_K
 from rilievo.geometry.transforms import invert
 
@@ -44,7 +44,7 @@ class GreyView:
 
 def import_opencv() -> ModuleType:
     """Import OpenCV."""
-    with needing("fusing a surface", "fuse"):
+    with explain_missing_extra("fusing a surface", "fuse"):
         import cv2
     return cv2
 

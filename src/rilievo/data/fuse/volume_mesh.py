@@ -8,7 +8,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Bool, Float32, Int32
 from rilievo.data.fuse.volume import BLOCK_SIDE, TRUNCATION, Volume
-from rilievo.errors import InputError, needing
+from rilievo.errors import InputError, explain_missing_extra
 from rilievo.errors.messages import OptionName, Text
 from rilievo.io.outputs.formats.gltf import TriangleMesh
 
@@ -80,7 +80,7 @@ def _extract_pieces(volume: Volume) -> Iterator[_Piece]:
 
 def _extract_piece(volume: Volume, first_block: Int32[np.ndarray, "3"]) -> _Piece | None:
     """Extract the surface in the cube that begins at a block; None if there is no surface."""
-    with needing("fusing a surface", "fuse"):
+    with explain_missing_extra("fusing a surface", "fuse"):
         from skimage.measure import marching_cubes
     distances, colours = _lay_out_cube(volume, first_block)
     cells = _cells_with_surface(distances)
@@ -183,7 +183,7 @@ def _remove_specks(
     """Remove connected patches of up to a fraction of all triangles."""
     if not max_speck_fraction or not len(triangles):
         return triangles
-    with needing("fusing a surface", "fuse"):
+    with explain_missing_extra("fusing a surface", "fuse"):
         from scipy.sparse import coo_matrix
         from scipy.sparse.csgraph import connected_components
     # Two edges of a triangle connect its three points.

@@ -6,7 +6,7 @@ from typing import Any
 from rilievo.arrays.shapes import Transforms
 from rilievo.data.trajectories.errors import Freedom, Similarity, fit_similarity, known_poses
 from rilievo.data.trajectories.records import Trajectory
-from rilievo.errors import needing
+from rilievo.errors import explain_missing_extra
 from rilievo.io.files.atomic import replacing
 
 _TRUE_COLOUR = "#7a7a7a"
@@ -19,7 +19,7 @@ def check_can_draw() -> None:
     Raises:
         MissingExtraError: If matplotlib is not installed.
     """
-    with needing("a picture of a trajectory", "evaluate"):
+    with explain_missing_extra("a picture of a trajectory", "evaluate"):
         import matplotlib  # noqa: F401
 
 

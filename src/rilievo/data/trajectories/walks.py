@@ -13,7 +13,7 @@ from rilievo.data.clips.clip_reader import ClipReader
 from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.motion.clip_motion import ClipMotion, ClipTracker
 from rilievo.data.trajectories.motion_chain import MotionChain
-from rilievo.errors import ModelError, needing
+from rilievo.errors import ModelError, explain_missing_extra
 from rilievo.errors.messages import count_text
 from rilievo.extensions.subpackages import load_service
 from rilievo.geometry.transforms import invert
@@ -170,7 +170,7 @@ def load_motion_networks(model: Path, device: str) -> MotionNetworks | None:
     """Load the networks of a training run that predict motion; None if it has none."""
     if not predicts_motion(model):
         return None
-    with needing("estimating a trajectory", "train"):
+    with explain_missing_extra("estimating a trajectory", "train"):
         load_motion = load_service("load-motion")
     return load_motion(model, device=device)
 

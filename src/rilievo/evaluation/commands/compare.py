@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import complain, format_table, printing, say
+from rilievo.cli.streams import format_table, print_to_stderr, printing, say
 from rilievo.errors import OptionError, RilievoError
 from rilievo.errors.messages import count_text, for_terminal
 from rilievo.evaluation.evaluation_folder import metric_names
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str]) -> int:
         wants_pictures = is_page and not comparison.has_several_benchmarks
         pictures = _pictures_by_run(folders, options.root) if wants_pictures else None
         write_comparison(comparison, options.output, pictures)
-        complain(f"{summary}: {options.output}")  # prints to stderr, as for all progress
+        print_to_stderr(f"{summary}: {options.output}")  # prints to stderr, as for all progress
     return 0
 
 
@@ -128,7 +128,7 @@ def _pictures_by_run(folders: Sequence[Path], root: Path | None) -> Mapping[str,
     try:
         runs = [open_run(folder, root) for folder in folders]
     except RilievoError as error:
-        complain(
+        print_to_stderr(
             f"note: the page has no pictures, because a run cannot be opened: {for_terminal(error)}"
         )
         return {}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import complain, format_table, printing, say
+from rilievo.cli.streams import format_table, print_to_stderr, printing, say
 from rilievo.errors import OptionError
 from rilievo.errors.messages import OptionName, Text, count_text, for_terminal
 from rilievo.evaluation.evaluate_across import evaluate_across
@@ -155,12 +155,14 @@ def _run_suite_or_protocols(model: str | None, arguments: _Arguments) -> int:
             hint="leave them out",
         )
     if arguments.suite is not None:
-        result = run_suite(model, arguments.suite, arguments.root, arguments.options, say=complain)
+        result = run_suite(
+            model, arguments.suite, arguments.root, arguments.options, say=print_to_stderr
+        )
         return _print_suite(result)
 
     assert arguments.protocols is not None
     result = evaluate_protocols(
-        model, arguments.protocols, arguments.root, arguments.options, say=complain
+        model, arguments.protocols, arguments.root, arguments.options, say=print_to_stderr
     )
     exit_code = _print_suite(result)
     # A benchmark that does not fit the dataset is no failure here.

@@ -3,13 +3,13 @@
 import numpy as np
 
 from rilievo.arrays.shapes import Values
-from rilievo.errors import InputError, OptionError, needing
+from rilievo.errors import InputError, OptionError, explain_missing_extra
 from rilievo.evaluation.metrics.metric import Cloud, OtherCloud
 
 
 def cloud_distances(points: Cloud, cloud: OtherCloud) -> Values:
     """Distance [m] from each point to the nearest point of a cloud."""
-    with needing("comparing point clouds", "evaluate"):
+    with explain_missing_extra("comparing point clouds", "evaluate"):
         from scipy.spatial import KDTree
     for array in (points, cloud):
         if array.ndim != 2 or array.shape[1:] != (3,) or not len(array):

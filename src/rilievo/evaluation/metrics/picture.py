@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.errors import InputError, needing
+from rilievo.errors import InputError, explain_missing_extra
 from rilievo.evaluation.metrics.metric import (
     Better,
     Metric,
@@ -51,7 +51,7 @@ def ssim(pair: PicturePair) -> Sums:
 
 
 def _skimage_metrics() -> Any:
-    with needing("comparing pictures", "evaluate"):
+    with explain_missing_extra("comparing pictures", "evaluate"):
         from skimage import metrics
     return metrics
 

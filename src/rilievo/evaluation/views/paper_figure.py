@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.errors import OptionError, needing, suggest
+from rilievo.errors import OptionError, explain_missing_extra, suggest
 from rilievo.errors.messages import join_alternatives
 from rilievo.evaluation.views.item_panels import item_panels
 from rilievo.evaluation.views.targets import open_targets
@@ -90,7 +90,7 @@ def _draw_rows(rows: Sequence[Sequence[Panel]], path: Path) -> None:
 
     Columns have the titles of the pictures. A row may lack some of them.
     """
-    with needing("a figure for a paper", "evaluate"):
+    with explain_missing_extra("a figure for a paper", "evaluate"):
         import matplotlib
         from matplotlib.figure import Figure
     style = {

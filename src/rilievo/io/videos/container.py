@@ -12,12 +12,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rilievo.errors import InputError, needing
+from rilievo.errors import InputError, explain_missing_extra
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, reason
 from rilievo.io.videos.frame_source import OpenFile
 
 # PyAV is an optional dependency: its wheel has 104 MB and contains codecs under the GPL.
-with needing("reading or writing a video", "video"):
+with explain_missing_extra("reading or writing a video", "video"):
     import av
     from av import Packet, VideoFrame
     from av.container import InputContainer, OutputContainer  # noqa: F401

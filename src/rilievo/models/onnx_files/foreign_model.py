@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rilievo.arrays.shapes import Shaped
-from rilievo.errors import ModelError, OptionError, first_line, needing
+from rilievo.errors import ModelError, OptionError, explain_missing_extra, first_line
 from rilievo.errors.messages import OptionName, Text, join_alternatives
 from rilievo.models.base import PreparedModel
 from rilievo.models.card import ModelCard
@@ -332,7 +332,7 @@ def write_wrapped_copy(source: Path, target: Path, spec: NetworkSpec) -> Agreeme
     Returns:
         How far the predictions of copy and original differ.
     """
-    with needing("wrapping an ONNX file", "export"):
+    with explain_missing_extra("wrapping an ONNX file", "export"):
         import onnx
     foreign = open_foreign_model(source, spec)
     channel_axis = _channel_axis(source, foreign)

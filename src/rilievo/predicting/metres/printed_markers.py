@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from rilievo.arrays.shapes import Float64, Pixels
 from rilievo.calibration.sizes import KnownRectangle
-from rilievo.errors import CalibrationError, OptionError, needing
+from rilievo.errors import CalibrationError, OptionError, explain_missing_extra
 from rilievo.io.files.atomic import replacing
 
 EXTRA = "markers"
@@ -74,7 +74,7 @@ class Marker:
 
 def find_markers(pixels: Pixels) -> tuple[Marker, ...]:
     """Find the markers in a photograph that are large enough to use."""
-    with needing("", EXTRA, option="markers"):
+    with explain_missing_extra("", EXTRA, option="markers"):
         import cv2
     settings = cv2.aruco.DetectorParameters()
     settings.cornerRefinementMethod = cv2.aruco.CORNER_REFINE_SUBPIX
@@ -186,7 +186,7 @@ def _draw_markers(page: Image.Image, ids: range, columns: int, side: float) -> N
 
 def _marker_image(marker_id: int, side: int) -> Image.Image:
     """Picture of a marker with this side [px]."""
-    with needing("a page of markers", EXTRA):
+    with explain_missing_extra("a page of markers", EXTRA):
         import cv2
     family = cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_APRILTAG_36h11)
     cells = np.asarray(cv2.aruco.generateImageMarker(family, marker_id, _MARKER_CELLS))

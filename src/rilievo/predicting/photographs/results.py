@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.arrays.shapes import Size
-from rilievo.errors import InputError, OptionError, OutputError, RilievoError, needing
+from rilievo.errors import InputError, OptionError, OutputError, RilievoError, explain_missing_extra
 from rilievo.errors.messages import Note, OptionName, Text, note_about
 from rilievo.io.checksums import CheckLevel, is_torn
 from rilievo.io.files.commit import FileSet
@@ -119,7 +119,7 @@ class ResultWriter:
         """
         check_outputs(self.formats)
         if self.options.sizes.markers is not None:
-            with needing("", "markers", option="markers"):
+            with explain_missing_extra("", "markers", option="markers"):
                 import cv2  # noqa: F401
         card = self.model.card
         for name in self.formats:

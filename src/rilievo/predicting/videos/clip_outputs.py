@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rilievo.errors import InputError, needing
+from rilievo.errors import InputError, explain_missing_extra
 from rilievo.geometry.borders import Margins
 from rilievo.io.checksums import FileSum, compute_file_sum
 from rilievo.io.files.commit import FileSet
@@ -228,7 +228,7 @@ def check_videos_can_be_written(results: Sequence[PlannedResult]) -> None:
     """
     video_outputs = [name for result in results if result.video for name in result.outputs]
     if video_outputs:
-        with needing(f"writing {', '.join(video_outputs)} as a video", "video"):
+        with explain_missing_extra(f"writing {', '.join(video_outputs)} as a video", "video"):
             import_module("av")
 
 

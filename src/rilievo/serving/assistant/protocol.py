@@ -25,7 +25,7 @@ from mcp_types import (
 )
 from pydantic import ValidationError
 
-from rilievo.cli.streams import complain
+from rilievo.cli.streams import print_to_stderr
 from rilievo.errors import OptionError, OutputError, RilievoError, suggest
 from rilievo.errors.messages import one_line
 from rilievo.errors.typing_errors import hint_for_typing_error
@@ -243,7 +243,7 @@ def run_assistant(options: AssistantOptions, explain_at_terminal: Callable[[], N
     photographs = Photographs(folders, partial(options.load, options.model))
     assistant = Assistant(photographs)
     start_fork_server()
-    complain(f"rilievo mcp: {decoding_isolation()}")
+    print_to_stderr(f"rilievo mcp: {decoding_isolation()}")
     if sys.stdin.isatty():
         explain_at_terminal()
     share_arenas()

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import complain
-from rilievo.errors import OptionError, needing
+from rilievo.cli.streams import print_to_stderr
+from rilievo.errors import OptionError, explain_missing_extra
 from rilievo.extensions.subpackages import resolve_name
 from rilievo.serving.assistant.assistant_options import AssistantOptions
 
@@ -36,9 +36,11 @@ def main(arguments: Sequence[str]) -> int:
 
     def explain_at_terminal() -> None:
         # Standard output belongs to the client.
-        complain("rilievo mcp: an MCP client should start this command; press Ctrl-C to stop")
+        print_to_stderr(
+            "rilievo mcp: an MCP client should start this command; press Ctrl-C to stop"
+        )
 
-    with needing("rilievo mcp", "mcp"):
+    with explain_missing_extra("rilievo mcp", "mcp"):
         run_assistant = resolve_name(_RUN_ASSISTANT)
     run_assistant(options, explain_at_terminal)
     return 0

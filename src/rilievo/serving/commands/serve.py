@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import complain, printing, say
+from rilievo.cli.streams import print_to_stderr, printing, say
 from rilievo.serving.server.decoding.messages import decoding_isolation
 from rilievo.serving.server.server import serve
 from rilievo.serving.server.server_options import ServeOptions
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
             say(f"serving: {address} (press Ctrl-C to stop)", flush=True)
             say(decoding_isolation(), flush=True)
         if not options.is_private and not options.tokens():
-            complain(
+            print_to_stderr(
                 "rilievo serve: anyone who can reach this address can use the server; to require a "
                 "token, pass --token-file"
             )

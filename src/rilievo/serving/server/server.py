@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rilievo.errors import needing
+from rilievo.errors import explain_missing_extra
 from rilievo.serving.listener.listening import listening_socket, local_url
 from rilievo.serving.listener.process import exit_zero_on_sigterm, share_arenas
 from rilievo.serving.server.server_options import ServerOptions
@@ -27,7 +27,7 @@ def serve(
     ``ready`` gets the URL once the server listens, and ``extend`` makes the routes of the app.
     """
     command = "serve" if extend is None else "app"
-    with needing("the server", command):
+    with explain_missing_extra("the server", command):
         import prometheus_client  # noqa: F401
         import pydantic  # noqa: F401
         import python_multipart  # noqa: F401

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from rilievo.calibration.readings import Pixel, median_around, normalized_points_note
-from rilievo.errors import CalibrationError, OptionError, needing
+from rilievo.errors import CalibrationError, OptionError, explain_missing_extra
 from rilievo.errors.messages import spell_parameter, worded
 from rilievo.io.json_record import to_json
 from rilievo.io.outputs.sidecar import make_sidecar
@@ -48,7 +48,7 @@ from rilievo.serving.server.uploads import Upload, Uploads
 def check_image_and_packages(upload: Upload, params: RequestParams) -> None:
     """Raise an error if a request has no image, or needs a package that is not installed."""
     if params.options.sizes.markers is not None:
-        with needing("", "markers", option="markers"):
+        with explain_missing_extra("", "markers", option="markers"):
             import cv2  # noqa: F401
     if not upload.size:
         raise OptionError(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rilievo.errors import ModelError, needing
+from rilievo.errors import ModelError, explain_missing_extra
 from rilievo.io.files.names import printable
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
@@ -55,7 +55,7 @@ def family_card() -> ModelCard:
 
 def folder_card(folder: Path) -> ModelCard:
     """Card of the checkpoint in a folder; its depth is metric if it was trained on stereo pairs."""
-    with needing(f"model '{printable(folder)}'", "train"):
+    with explain_missing_extra(f"model '{printable(folder)}'", "train"):
         from rilievo.training.networks.video.monodepth2_weights import is_depth_metric
 
     is_stereo = is_depth_metric(folder)

@@ -6,7 +6,7 @@ from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from rilievo.errors import needing
+from rilievo.errors import explain_missing_extra
 from rilievo.models.base import Model
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions, read_settings
@@ -107,7 +107,7 @@ def _load_in_torch(
     card: ModelCard, settings: Mapping[str, Setting], options: LoadOptions
 ) -> "TorchModel":
     """Load a run in torch with ``settings`` of the user, by the loader that its card names."""
-    with needing(f"model '{card.name}'", "train"):
+    with explain_missing_extra(f"model '{card.name}'", "train"):
         from rilievo.training.adapters import trained
 
     loaders = {

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rilievo.errors import ModelError, first_line, needing
+from rilievo.errors import ModelError, explain_missing_extra, first_line
 from rilievo.io.files.names import printable
 from rilievo.models.base import Model
 from rilievo.models.card import ModelCard
@@ -100,7 +100,7 @@ def _load_in_torch(
     options: LoadOptions,
 ) -> "TorchModel":
     """Load a checkpoint in torch; ``MissingExtraError`` if its packages are not installed."""
-    with needing(f"model '{card.name}'", card.extra or "models"):
+    with explain_missing_extra(f"model '{card.name}'", card.extra or "models"):
         import torch  # noqa: F401
         import transformers  # noqa: F401
     from rilievo.training.adapters.torch_model import TorchModel
@@ -236,7 +236,7 @@ def _load_depth_model(card: ModelCard, snapshot: Snapshot) -> Any:
 
 
 def _make_without_weights(folder: Path) -> Any:
-    with needing("a transformers model", "models"):
+    with explain_missing_extra("a transformers model", "models"):
         from transformers import AutoConfig, AutoModelForDepthEstimation
         from transformers.initialization import no_init_weights
 

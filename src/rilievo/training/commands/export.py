@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import complain, printing
+from rilievo.cli.streams import print_to_stderr, printing
 from rilievo.errors.messages import for_terminal
 from rilievo.schema.fields import option
 from rilievo.training.conversion.onnx_export import ExportOptions, export_model
@@ -39,5 +39,5 @@ def main(arguments: Sequence[str]) -> int:
     with printing():
         print(exported)
     if exported.kind_warning is not None:
-        complain(f"rilievo: warning: {for_terminal(exported.kind_warning)}")
+        print_to_stderr(f"rilievo: warning: {for_terminal(exported.kind_warning)}")
     return 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from rilievo.cli.parsing import fields_in_arguments, flag_as_written, parse
 from rilievo.cli.streams import printing, say
-from rilievo.errors import OptionError, needing
+from rilievo.errors import OptionError, explain_missing_extra
 from rilievo.errors.messages import count_text
 from rilievo.schema.fields import option
 from rilievo.training.engine.progress import is_first_process
@@ -240,7 +240,7 @@ def _describe_run(config: ProbeConfig, *, is_supervised: bool) -> tuple[str, ...
 
     blueprint = config.blueprint
     frames = open_frames(config.data, blueprint)
-    with needing("training", "train"):
+    with explain_missing_extra("training", "train"):
         from rilievo.training.networks.backbones.own_backbone import count_parameters
         from rilievo.training.networks.probe_network import (
             backbone_from_blueprint,

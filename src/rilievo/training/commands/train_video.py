@@ -9,7 +9,7 @@ from rilievo.cli.parsing import fields_in_arguments, parse
 from rilievo.cli.streams import printing, say
 from rilievo.data.clips.sequences import Clip
 from rilievo.data.clips.sources import list_sequences
-from rilievo.errors import MissingExtraError, needing
+from rilievo.errors import MissingExtraError, explain_missing_extra
 from rilievo.errors.messages import count_text, for_terminal
 from rilievo.io.files.machine import format_bytes, free_memory
 from rilievo.io.files.names import printable
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str]) -> int:
             say("nothing was trained")
         return 0
 
-    with needing("training on video", "train"):
+    with explain_missing_extra("training on video", "train"):
         from rilievo.training.video.video_run import train_video
     record = train_video(config, request.output, request.run)
     assert record is not None, "training without stop_at ends with a record"
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str]) -> int:
 def _check_timm_encoder(encoder: str) -> None:
     """Check that timm has an encoder, if it is one of timm's."""
     if encoder.startswith(TIMM):
-        with needing("a timm encoder", "train"):
+        with explain_missing_extra("a timm encoder", "train"):
             from rilievo.training.networks.video.encoders import timm_model_name
         timm_model_name(encoder)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rilievo.arrays.shapes import Size
-from rilievo.errors import ModelError, first_line, needing
+from rilievo.errors import ModelError, explain_missing_extra, first_line
 from rilievo.io.files.atomic import scratch_path
 from rilievo.models.base import PreparedModel
 from rilievo.models.onnx_files.agreement import Agreement
@@ -154,7 +154,7 @@ def write_traced(
     """
     import torch
 
-    with needing("exporting to ONNX", "export"):
+    with explain_missing_extra("exporting to ONNX", "export"):
         import onnx  # noqa: F401
     tensors = network.state_dict().values()
     weight_bytes = sum(tensor.numel() * tensor.element_size() for tensor in tensors)

@@ -7,7 +7,7 @@ import numpy as np
 
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.dataset import Absent, Dataset, ViewPair, ViewPairs
-from rilievo.errors import InputError, needing
+from rilievo.errors import InputError, explain_missing_extra
 from rilievo.errors.messages import count_text
 from rilievo.io.files.atomic import make_folder, write_text
 from rilievo.io.json_record import to_json
@@ -72,7 +72,7 @@ def probe_correspondence(
         OptionError: If an option is invalid, or the dataset has no pairs of views.
         OutputError: If the folder cannot be written.
     """
-    with needing("matching features", "train"):
+    with explain_missing_extra("matching features", "train"):
         import torch  # noqa: F401
     protocol = find_protocol(options.protocol, options.dataset)
     defaults = find_pair_dataset(options.dataset)

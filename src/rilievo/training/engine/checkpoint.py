@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from rilievo.errors import InputError, needing
+from rilievo.errors import InputError, explain_missing_extra
 from rilievo.io.files.atomic import write_bytes
 from rilievo.io.files.limits import check_regular, reason
 from rilievo.io.files.names import printable
@@ -165,7 +165,7 @@ def save_tensors(
     tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None
 ) -> None:
     """Write tensors by name as safetensors."""
-    with needing("training", "train"):
+    with explain_missing_extra("training", "train"):
         from safetensors.torch import save
     cpu_tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     content = save(cpu_tensors, metadata=metadata)

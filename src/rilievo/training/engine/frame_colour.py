@@ -6,10 +6,10 @@ from typing import Any, no_type_check
 import numpy as np
 
 from rilievo.arrays.shapes import Pixels
-from rilievo.errors import OptionError, needing
+from rilievo.errors import OptionError, explain_missing_extra
 from rilievo.training.engine.compiled import compiled
 
-with needing("training", "train"):
+with explain_missing_extra("training", "train"):
     import numba  # noqa: F401
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)

@@ -12,7 +12,7 @@ from typing import Any, Generic, Literal
 import torch
 from torch import Tensor
 
-from rilievo.errors import InputError, OptionError, OutputError, needing
+from rilievo.errors import InputError, OptionError, OutputError, explain_missing_extra
 from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.io.files.names import printable
 from rilievo.training.adapters.torch_model import torch_device
@@ -61,7 +61,7 @@ def launch_fabric(
         MissingExtraError: Without Lightning Fabric.
         OptionError: If there is no such device, or it cannot compute in this precision.
     """
-    with needing("training", "train"):
+    with explain_missing_extra("training", "train"):
         from lightning_fabric import Fabric
         from lightning_fabric.strategies.ddp import DDPStrategy
 

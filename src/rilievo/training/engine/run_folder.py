@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from rilievo.arrays.shapes import Pixels
-from rilievo.errors import InputError, OutputError, needing
+from rilievo.errors import InputError, OutputError, explain_missing_extra
 from rilievo.errors.messages import OptionName, Text
 from rilievo.io.checksums import (
     CHECKSUMS,
@@ -125,7 +125,7 @@ class Journal:
 
 
 def _open_tensorboard(run: Path, step: int) -> Any:
-    with needing("TensorBoard", "train"):
+    with explain_missing_extra("TensorBoard", "train"):
         from torch.utils.tensorboard import SummaryWriter
     # Events after the checkpoint are deleted, as their steps are repeated.
     return SummaryWriter(str(run / "tensorboard"), purge_step=step + 1 if step else None)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rilievo.errors import InputError, needing
+from rilievo.errors import InputError, explain_missing_extra
 from rilievo.errors.messages import count_text
 from rilievo.io.files.limits import check_regular, reason
 from rilievo.io.files.names import printable
@@ -125,7 +125,7 @@ def _unfold_upsampling_weights(layers: Iterable[_Arrays]) -> Iterator[_Arrays]:
 
 def _read_weights_by_layer(path: Path) -> list[tuple[Tensor, ...]]:
     """Read the weights of each convolution and norm, in the order of the graph."""
-    with needing("reading weights from an ONNX file", "train"):
+    with explain_missing_extra("reading weights from an ONNX file", "train"):
         import onnx
     try:
         check_regular(path)

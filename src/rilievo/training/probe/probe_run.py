@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rilievo.errors import MissingExtraError, OptionError, needing
+from rilievo.errors import MissingExtraError, OptionError, explain_missing_extra
 from rilievo.io.json_record import to_json
 from rilievo.training.adapters.run_models import is_probe_run
 from rilievo.training.engine.config_fields import with_absolute_paths
@@ -77,7 +77,7 @@ def train_probe(
         return folder.read_record()
     # Opened first, so that missing data are reported before torch is imported, which takes seconds.
     frames = frames or open_frames(config.data, config.blueprint)
-    with needing("training", "train"):
+    with explain_missing_extra("training", "train"):
         from rilievo.training.engine.loop import TrainingLoop, launch_fabric
         from rilievo.training.networks.backbones import tensors_sha256
         from rilievo.training.networks.probe_network import backbone_from_blueprint

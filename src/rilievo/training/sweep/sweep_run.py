@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rilievo.errors import InputError, needing
+from rilievo.errors import InputError, explain_missing_extra
 from rilievo.errors.messages import Text
 from rilievo.extensions.subpackages import load_service
 from rilievo.extensions.trust import trust
@@ -52,10 +52,10 @@ def sweep_probes(
         OutputError: If the folder cannot be written.
     """
     # torch is imported here, so that the core can import this module without it.
-    with needing("a sweep of probes", "train"):
+    with explain_missing_extra("a sweep of probes", "train"):
         from rilievo.training.sweep.sweep_work import run_cells
     # Only the comparison at the end needs scipy, but a missing one is reported before any training.
-    with needing("a sweep of probes", "evaluate"):
+    with explain_missing_extra("a sweep of probes", "evaluate"):
         import scipy  # noqa: F401
     options = options or SweepOptions()
     trust(options.trust_code)

@@ -9,7 +9,7 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from rilievo.errors import OptionError, needing
+from rilievo.errors import OptionError, explain_missing_extra
 from rilievo.errors.messages import OptionName, Text
 from rilievo.training.engine.loop import batch_seed
 from rilievo.training.tuning.network_layers import Layer, NetworkLayers, TunedNetwork
@@ -33,7 +33,7 @@ def add_adapters(
         for weight in network.parameters()
         if weight.requires_grad and weight not in backbone_weights
     ]
-    with needing("a low-rank adapter", "lora"):
+    with explain_missing_extra("a low-rank adapter", "lora"):
         from peft import LoraConfig, inject_adapter_in_model
 
     with batch_seed(seed, 0, torch.device("cpu")):

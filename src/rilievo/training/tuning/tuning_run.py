@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rilievo.data.datasets import find_dataset, open_dataset
 from rilievo.data.datasets.dataset import Dataset
-from rilievo.errors import OptionError, needing
+from rilievo.errors import OptionError, explain_missing_extra
 from rilievo.errors.messages import OptionName, Text, count_text
 from rilievo.io.json_record import to_json
 from rilievo.training.adapters.run_models import PIPELINE_FOLDER, is_tuned_run
@@ -62,7 +62,7 @@ def fine_tune(
     # Missing data are reported before torch is imported, which takes seconds.
     dataset = open_training_set(config.data)
     second = _open_second_set(config.tuning.second)
-    with needing("training", "train"):
+    with explain_missing_extra("training", "train"):
         from rilievo.training.engine.loop import TrainingLoop, launch_fabric
         from rilievo.training.tuning.library_folders import write_library_config
         from rilievo.training.tuning.scored_images import ScoredImages
@@ -131,7 +131,7 @@ def plan_tuning(config: TuningConfig) -> tuple[str, ...]:
     config = _with_absolute_paths(config)
     dataset = open_training_set(config.data)
     second = _open_second_set(config.tuning.second)
-    with needing("training", "train"):
+    with explain_missing_extra("training", "train"):
         from rilievo.training.networks.backbones.own_backbone import count_parameters
         from rilievo.training.tuning.network_layers import checkpoint_activations
         from rilievo.training.tuning.parameter_groups import (

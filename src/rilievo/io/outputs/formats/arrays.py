@@ -13,7 +13,7 @@ from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 from rilievo.arrays.shapes import Vectors
-from rilievo.errors import needing
+from rilievo.errors import explain_missing_extra
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.cameras.spelling import spell_lens
 from rilievo.io.checksums import npz_crc32, numbers_crc32
@@ -295,6 +295,6 @@ def _exr_channels(path: Path) -> ExrChannels:
 
 
 def _import_openexr(output: str = "exr") -> ModuleType:
-    with needing(f"output '{output}'", "formats"):
+    with explain_missing_extra(f"output '{output}'", "formats"):
         import OpenEXR
     return OpenEXR

@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from rilievo.errors import ModelError, OptionError, RilievoError, needing, suggest
+from rilievo.errors import ModelError, OptionError, RilievoError, explain_missing_extra, suggest
 from rilievo.extensions.foreign_code import load_user_object
 from rilievo.extensions.subpackages import resolve_name
 from rilievo.extensions.trust import is_import_path
@@ -64,7 +64,7 @@ def _load_backbone(request: BackboneRequest) -> Backbone:
     family = find_backbone_family(name)
     if family is not None and family.is_whole_network:
         return _make_own_backbone(request, _import_loader(family))
-    with needing(f"backbone '{name}'", EXTRA):
+    with explain_missing_extra(f"backbone '{name}'", EXTRA):
         if family is None:
             raise _unknown_backbone_error(name)
         import_module(family.package)

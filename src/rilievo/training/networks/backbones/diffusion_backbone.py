@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rilievo.arrays.shapes import Float
-from rilievo.errors import ModelError, OptionError, RilievoError, needing
+from rilievo.errors import ModelError, OptionError, RilievoError, explain_missing_extra
 from rilievo.training.networks.backbones.backbone import (
     HALF,
     IMAGENET,
@@ -125,7 +125,7 @@ def _unet_properties(request: BackboneRequest, parts: Mapping[str, Any]) -> Back
 
 def _load_pipeline_parts(request: BackboneRequest) -> Mapping[str, Any]:
     """Load the parts of a pipeline by name; the U-Net has random weights if that was requested."""
-    with needing(f"backbone '{request.name}'", _EXTRA):
+    with explain_missing_extra(f"backbone '{request.name}'", _EXTRA):
         diffusers: Any = import_module("diffusers")
         transformers: Any = import_module("transformers")
     source = request.name.removeprefix(PREFIX)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from rilievo.arrays.shapes import Size
-from rilievo.errors import ModelError, OptionError, needing, suggest
+from rilievo.errors import ModelError, OptionError, explain_missing_extra, suggest
 from rilievo.extensions.subpackages import resolve_name
 from rilievo.io.files.limits import reason
 from rilievo.training.networks.backbones.weights import download_error
@@ -135,7 +135,7 @@ def import_network_class(import_path: str) -> Any:
 
 
 def _import_timm(name: str) -> Any:
-    with needing(f"encoder '{name}'", "train"):
+    with explain_missing_extra(f"encoder '{name}'", "train"):
         import timm
     return timm
 
@@ -222,7 +222,7 @@ class ResNetEncoder(Encoder):
 
         The first convolution is replicated over all stacked input frames.
         """
-        with needing("a start from 'imagenet'", "train"):
+        with explain_missing_extra("a start from 'imagenet'", "train"):
             import timm
         model_name = f"{self.name}.tv_in1k"
         create_model: Any = timm.create_model

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
-from rilievo.errors import ModelError, OptionError, needing
+from rilievo.errors import ModelError, OptionError, explain_missing_extra
 from rilievo.geometry.transforms import scale_translation
 from rilievo.io.files.names import printable
 from rilievo.models.default.embedded import SMALL, embedded_file
@@ -211,7 +211,7 @@ def fill_depth_from_embedded(networks: VideoNetworks) -> None:
         raise OptionError(
             f"a start from '{SMALL}' needs the encoder '{EMBEDDED_ENCODER}', got '{encoder}'"
         )
-    with needing(f"a start from '{SMALL}'", "train"):
+    with explain_missing_extra(f"a start from '{SMALL}'", "train"):
         import onnx  # noqa: F401
     small_net = SmallNet()
     fill_from_onnx(small_net, embedded_file(SMALL))
