@@ -67,7 +67,7 @@ class Stage(TaskFiles):
         address = self._targets.get(job.target)
         return None if address is None else open_remote(address, for_writing=True)
 
-    def results(
+    def make_result_writer(
         self, *, model: Model, options: PredictOptions, note: Callable[[str], None]
     ) -> "StagedResults":
         """Make the writer of the results, which uploads them as they are written."""
@@ -84,7 +84,7 @@ class Stage(TaskFiles):
             text = text.replace(shown_path, shown_address)
         return Note(text)
 
-    def clear(self) -> None:
+    def remove_temporary_files(self) -> None:
         """Remove the temporary folder."""
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)

@@ -37,27 +37,29 @@ from rilievo.system.signals import handle_if_ctrl_c
 
 
 class TaskFiles:
-    """Access to the files of one task's jobs, which are used where they are on disk.
+    """Input and output files of one task, on the disk of this machine.
 
-    A subclass copies files at remote addresses to a scratch folder and back.
+    Code that predicts a task only knows local paths. This class is for inputs and outputs that have
+    local paths already, so its methods pass everything on unchanged. A subclass for remote
+    addresses downloads inputs to a temporary folder, and uploads results from there.
     """
 
     def localize_job(self, job: Job) -> Job:
-        """Return the job with local paths, at which it can be done."""
+        """Return the job with local paths in place of remote addresses."""
         return job
 
-    def results(
+    def make_result_writer(
         self, *, model: Model, options: PredictOptions, note: Callable[[str], None]
     ) -> ResultWriter:
-        """Make the writer for the results of the jobs."""
+        """Make the writer for the results of localized jobs; ``note`` is called with its notes."""
         return ResultWriter(model=model, options=options, note=note)
 
     def translate_message(self, message: str) -> str:
-        """Replace paths in the scratch folder by the names that the user knows."""
+        """Replace temporary paths in a message by the addresses that the user passed."""
         return message
 
-    def clear(self) -> None:
-        """Remove the scratch folder."""
+    def remove_temporary_files(self) -> None:
+        """Remove the local copies of remote files; there are none here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ class PredictWork:
             models=models,
             # Cached, so that each folder is prepared once in a process: it looks at every file.
             prepare_folder=cache(prepare_output_folder),
-            unreported_times=[stopwatch.times],
+            unreported_loading_times=stopwatch.times,
         )
         return loaded.predict_task
 
@@ -137,51 +139,59 @@ class PredictWork:
         return printable(item.source)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _LoadedWork:
     """The work of a run in a process that has loaded the models.
 
     Attributes:
         prepare_folder: Function that prepares an output folder.
-        unreported_times: Time of loading, which the first task takes out of the list, so that it is
-            reported once.
+        unreported_loading_times: How long loading took. The first task of the process reports it
+            with its own times, and then it is None.
     """
 
     work: PredictWork
     models: RunModels
     prepare_folder: Callable[[Path], None]
-    unreported_times: list[RunTimes]
+    unreported_loading_times: RunTimes | None
 
     def predict_task(self, items: Sequence[Job], *, is_retry: bool) -> Report:
         """Predict the jobs of a task, and report what was done.
 
         ``is_retry`` says that a process was killed while it worked on these jobs.
         """
+        task_files = self.work.storage.open_task()
+        tally = TaskTally(translate_message=task_files.translate_message)
+        if self.unreported_loading_times is not None:
+            tally.stopwatch.add(self.unreported_loading_times)
+            self.unreported_loading_times = None
+        self._predict_jobs(items, task_files, tally)
+
+        report = tally.report
+        if is_retry and not self.work.options.saving.resume:
+            # The jobs that seem to be finished by an earlier run were finished by the process that
+            # was killed in this run.
+            return replace(report, done=report.done + report.finished_before, finished_before=0)
+        return report
+
+    def _predict_jobs(self, jobs: Sequence[Job], task_files: TaskFiles, tally: "TaskTally") -> None:
+        """Predict jobs, count them in the tally, and remove the temporary files of the task."""
         options = self.work.options
-        files = self.work.storage.open_task()
-        tally = TaskTally(translate_message=files.translate_message)
-        while self.unreported_times:
-            tally.stopwatch.add(self.unreported_times.pop())
         writers = RunWriters.from_models(
             self.models,
-            lambda model: files.results(model=model, options=options, note=tally.note),
+            lambda model: task_files.make_result_writer(
+                model=model, options=options, note=tally.note
+            ),
         )
         try:
             predict_jobs(
-                [files.localize_job(job) for job in items],
+                [task_files.localize_job(job) for job in jobs],
                 writers,
                 tally,
                 batch_size=options.speed.batch_size,
                 prepare_folder=self.prepare_folder,
             )
         finally:
-            files.clear()
-        report = tally.report
-        if is_retry and not options.saving.resume:
-            # The jobs that seem to be finished by an earlier run were finished by the process that
-            # was killed in this run.
-            return replace(report, done=report.done + report.finished_before, finished_before=0)
-        return report
+            task_files.remove_temporary_files()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -249,23 +259,25 @@ def predict_across(
     storage.check_output(output)
     threads = threads_per_process(batch, options.speed.threads)
     run = read_inputs(inputs, options, storage.list_jobs)
-    media = Counter(job.medium for job in _jobs_of_shard(run.jobs, output, batch))
-    count = media.total()
-    photo_count = media[Medium.PHOTO]
+    # The jobs of the shard are gone through twice, to count them here and to do them below. The
+    # list is not kept, because there may be too many jobs for the memory.
+    job_count_by_medium = Counter(job.medium for job in _jobs_of_shard(run.jobs, output, batch))
+    job_count = job_count_by_medium.total()
+    photo_count = job_count_by_medium[Medium.PHOTO]
     work = PredictWork(
         options=replace(options, speed=replace(options.speed, threads=threads)),
-        has_photos=photo_count > 0 or count == 0,
-        has_videos=count > photo_count,
+        has_photos=photo_count > 0 or job_count == 0,
+        has_videos=job_count > photo_count,
         storage=storage,
     )
-    with Tally(output=output, total=count + len(run.failures), show=show) as tally:
+    with Tally(output=output, total=job_count + len(run.failures), show=show) as tally:
         if address_or_none(output) is None:
             prepare_output_folder(output)
         run.report(tally)
         reports = distribute_work(
             work,
             _jobs_of_shard(run.jobs, output, batch),
-            count=count,
+            count=job_count,
             batch=batch,
             threads=threads,
             device=options.speed.device,
