@@ -209,30 +209,43 @@ def _run_call(
 def _read_photos(
     jobs: Iterable[Job], read: Read, readers: _BoundedPool[Job, Photo], tally: Tally
 ) -> Iterator[tuple[Job, Photo]]:
-    """Yield photographs in the order of their jobs, reading ahead; count those that fail.
+    """Yield photographs in the order of their jobs, while threads read the next ones.
 
-    Until a photograph is decoded, it is assumed to have as many pixels as the last one.
+    Photographs that cannot be read are recorded in the tally and left out.
     """
     remaining_jobs = iter(jobs)
     expected_pixels = MIN_EXPECTED_PIXELS
-    while True:
-        while not readers.is_full:
-            job = next(remaining_jobs, None)
-            if job is None:
-                break
-            call = readers.add(job, expected_pixels, read, job)
-            call.future.add_done_callback(partial(_set_pixel_count, call))
-        if not readers.waiting:
-            return
-
-        call = readers.waiting.popleft()
+    _start_reading(remaining_jobs, read, readers, expected_pixels)
+    while readers.waiting:
+        oldest_call = readers.waiting.popleft()
         try:
-            photo = call.future.result()
+            photo = oldest_call.future.result()
         except FAILURES as error:
-            record_failure(call.item, error, tally)
-            continue
-        expected_pixels = max(math.prod(photo.shape), MIN_EXPECTED_PIXELS)
-        yield call.item, photo
+            record_failure(oldest_call.item, error, tally)
+        else:
+            # Photographs that follow each other are often from one camera, and equally large.
+            expected_pixels = max(math.prod(photo.shape), MIN_EXPECTED_PIXELS)
+            yield oldest_call.item, photo
+        _start_reading(remaining_jobs, read, readers, expected_pixels)
+
+
+def _start_reading(
+    remaining_jobs: Iterator[Job],
+    read: Read,
+    readers: _BoundedPool[Job, Photo],
+    expected_pixels: int,
+) -> None:
+    """Let the threads read the next jobs, until their queue is full or no job remains.
+
+    Only a decoded photograph shows how many pixels it keeps in memory. Until then,
+    ``expected_pixels`` of it count towards the limit of the queue.
+    """
+    while not readers.is_full:
+        job = next(remaining_jobs, None)
+        if job is None:
+            return
+        call = readers.add(job, expected_pixels, read, job)
+        call.future.add_done_callback(partial(_set_pixel_count, call))
 
 
 def _set_pixel_count(call: _PoolCall[Job, Photo], future: Future[Photo]) -> None:
@@ -338,25 +351,31 @@ class _Writers:
     def _commit_group(self) -> None:
         """Wait for the group that is being renamed and count it; then start the next group."""
         if self._committing is not None and not self._committing.cancelled():
-            errors = self._committing.result()
-            with delay_ctrl_c():
-                group = self._being_committed
-                self._being_committed = []
-                self._committing = None
-                for call, error in zip(group, errors, strict=True):
-                    if error is None:
-                        self._tally.done(call.item.target)
-                    else:
-                        record_failure(call.item, error, self._tally)
-
+            self._count_group(self._committing.result())
         # A group whose start was interrupted is still in ``_being_committed``, and goes first.
         self._being_committed, self._uncommitted = self._being_committed + self._uncommitted, []
         if self._being_committed:
-            file_sets = [call.future.result() for call in self._being_committed]
-            committing: Future[list[OutputError | None]] = Future()
-            with _cancel_if_interrupted(committing):
-                self._committing = committing
-                self._commit_executor.submit(_run_call, committing, self._commit, (file_sets,))
+            self._start_committing()
+
+    def _count_group(self, errors: Sequence[OutputError | None]) -> None:
+        """Count the photographs of the group that was renamed, by their errors or None."""
+        with delay_ctrl_c():
+            group = self._being_committed
+            self._being_committed = []
+            self._committing = None
+            for call, error in zip(group, errors, strict=True):
+                if error is None:
+                    self._tally.done(call.item.target)
+                else:
+                    record_failure(call.item, error, self._tally)
+
+    def _start_committing(self) -> None:
+        """Let the thread for renaming commit the files of ``_being_committed``."""
+        file_sets = [call.future.result() for call in self._being_committed]
+        committing: Future[list[OutputError | None]] = Future()
+        with _cancel_if_interrupted(committing):
+            self._committing = committing
+            self._commit_executor.submit(_run_call, committing, self._commit, (file_sets,))
 
 
 def _batch_inferences(
@@ -364,18 +383,19 @@ def _batch_inferences(
 ) -> Iterator[tuple[Job, Photo, Inference]]:
     """Yield the inferences of a batch; if the batch failed, retry each photograph alone."""
     batch = inferred.item
+    inferences: list[Inference] | None = None
     try:
-        inferences = [*zip(batch, inferred.future.result(), strict=True)]
+        inferences = inferred.future.result()
     except FAILURES as error:
         if len(batch) == 1:
             [(job, _)] = batch
             record_failure(job, error, tally)
             return
-        inferences = None
-    if inferences is None:  # after the except block, so that further errors are not chained
+    # After the except block, so that errors of the retry are not chained to that of the batch.
+    if inferences is None:
         yield from _infer_one_by_one(batch, model, tally)
         return
-    for (job, photo), inference in inferences:
+    for (job, photo), inference in zip(batch, inferences, strict=True):
         yield job, photo, inference
 
 
