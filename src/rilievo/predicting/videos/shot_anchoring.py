@@ -13,6 +13,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 
 import numpy as np
@@ -169,6 +170,7 @@ class _OpenShot:
 
     def __init__(self, first_frame: int) -> None:
         self._first_frame = first_frame
+        # When the deque is full, the next frame replaces the oldest one.
         self._pairs: deque[_FramePair] = deque(maxlen=_MAX_SHOT_FRAMES)
         self._lock = Lock()
 
@@ -216,36 +218,49 @@ class _OpenShot:
 
 
 class StreamFitter:
-    """Fitter of the shots of a stream to reference depth, while its frames arrive."""
+    """Fitter of the shots of a stream to reference depth, while its frames arrive.
+
+    Each affine frame is compared with the one before. At a cut, a new shot begins, whose scale and
+    shift are fitted anew.
+    """
 
     def __init__(self, reference: ReferenceFunction) -> None:
         self._reference = reference
-        self._frame_count = 0
+        self._affine_frame_count = 0
         self._last_sample: FrameSample | None = None
         self._shot = _OpenShot(0)
 
     def add_frame(self, prediction: Prediction) -> Prediction:
-        """Add the next frame; its shot is fitted when ``anchoring`` of the result is first read.
+        """Return the next frame's prediction with the anchoring of its shot.
 
-        A prediction whose depth needs no fit is returned unchanged.
+        The shot is fitted when ``anchoring`` of the result is first read. A prediction whose depth
+        needs no fit is returned unchanged.
         """
         depth = prediction.depth_or_none
         photo = prediction.photo
         if depth is None or depth.is_depth or photo is None:
             return prediction
 
-        frame = self._frame_count
-        self._frame_count += 1
-        sample = sample_frame(depth, photo)
+        frame = self._affine_frame_count
+        self._affine_frame_count += 1
+        self._begin_shot_if_cut(frame, sample_frame(depth, photo))
+
+        # ``partial`` keeps the shot of this frame. By the time it is called, self._shot may be
+        # another one.
+        fit_shot = partial(
+            self._shot.fit,
+            frame,
+            depth,
+            photo,
+            self._reference,
+            is_listed=is_listed_model(prediction.made_by),
+        )
+        with_anchoring = prediction.but()  # a copy
+        with_anchoring.defer("anchoring", fit_shot)
+        return with_anchoring
+
+    def _begin_shot_if_cut(self, frame: int, sample: FrameSample) -> None:
+        """Begin a new shot with a frame if it is the first one, or if there is a cut before it."""
         if self._last_sample is None or compare_frames(self._last_sample, sample).is_cut:
             self._shot = _OpenShot(frame)
         self._last_sample = sample
-
-        # Bound now, because self._shot may be another shot by the time the anchoring is read.
-        shot, reference = self._shot, self._reference
-        is_listed = is_listed_model(prediction.made_by)
-        with_anchoring = prediction.but()
-        with_anchoring.defer(
-            "anchoring", lambda: shot.fit(frame, depth, photo, reference, is_listed=is_listed)
-        )
-        return with_anchoring

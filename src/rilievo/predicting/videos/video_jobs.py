@@ -7,6 +7,7 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
+from rilievo.arrays.shapes import Size
 from rilievo.calibration.camera_checks import pixel_notes
 from rilievo.errors import CalibrationError
 from rilievo.errors.messages import Note, OptionName, Text, count_text, note_about
@@ -101,17 +102,22 @@ def _require_video_options(options: PredictOptions) -> None:
 
 
 def _open_source(job: Job, options: PredictOptions) -> FrameSource:
-    """Open a video or a folder of frames, with the frame rate that the user gives."""
-    fps = options.video.fps
-    rate = None if fps is None else Fraction(fps).limit_denominator(_MAX_RATE_DENOMINATOR)
-    if job.medium is not Medium.SEQUENCE:
-        return open_video(job.source, fps=rate)
-    return FrameFolder(
-        job.source,
-        rate=rate or DEFAULT_RATE,
-        own_depth=bool(options.sizes.own_depth),
-        **options.refine.reading,
-    )
+    """Open a video or a folder of frames.
+
+    The frame rate that the user gives reduces the frames of a video, which has a rate of its own.
+    For a folder, it is the rate itself, ``DEFAULT_RATE`` if the user gives none.
+    """
+    user_rate: Fraction | None = None
+    if options.video.fps is not None:
+        user_rate = Fraction(options.video.fps).limit_denominator(_MAX_RATE_DENOMINATOR)
+    if job.medium is Medium.SEQUENCE:
+        return FrameFolder(
+            job.source,
+            rate=user_rate or DEFAULT_RATE,
+            own_depth=bool(options.sizes.own_depth),
+            **options.refine.reading,
+        )
+    return open_video(job.source, fps=user_rate)
 
 
 def _report_notes(job: Job, options: PredictOptions, tally: Tally, sidecar: ClipSidecar) -> None:
@@ -176,7 +182,8 @@ def _find_metres(
 ) -> MetricConversion | None:
     """Find metres in the first frame; None if the user gives no known sizes.
 
-    ``notify`` is called with each note for the user.
+    ``own_depth`` is depth in the files of the frames, and ``notify`` is called with each note for
+    the user.
     """
     photo = first.photo
     assert photo is not None, "a new prediction has its photograph"
@@ -186,16 +193,7 @@ def _find_metres(
     for note in (*notes, *references.notes):
         notify(note_about(printable(job.source), note))
     if own_depth is not None and not references.give_metres:
-        notify(
-            Note(
-                Text(
-                    f"the depth maps in the frames' files ({own_depth.source}) are not used: give ",
-                    OptionName("known", "U,V,METRES"),
-                    " to get metres",
-                ),
-                path=printable(job.source),
-            )
-        )
+        notify(_unused_depth_note(own_depth, job))
     prediction, fitted = convert_by_references(first, replace(references, smooth=False))
     if fitted is None or prediction.calibration is None:
         return None
@@ -207,26 +205,41 @@ def _find_metres(
     )
 
 
+def _unused_depth_note(own_depth: OwnDepth, job: Job) -> Note:
+    """Return a note that depth in the files of frames does not convert a video to metres."""
+    return Note(
+        Text(
+            f"the depth maps in the frames' files ({own_depth.source}) are not used: give ",
+            OptionName("known", "U,V,METRES"),
+            " to get metres",
+        ),
+        path=printable(job.source),
+    )
+
+
 def _frame_preparation(results: ResultWriter) -> Callable[[Photo], Photo]:
     """Return a function that gives frames the user's camera, and checks memory at the first."""
-    is_first = True
+    is_memory_checked = False
 
     def prepare(frame: Photo) -> Photo:
         """Give a frame the user's camera."""
-        nonlocal is_first
-        if is_first:
-            is_first = False
-            height, width = frame.shape
-            check_memory(
-                results.min_memory(frame.shape),
-                f"the results of frames of {width}x{height} pixels",
-                Text(
-                    "choose fewer outputs with ", OptionName("save"), ", or make the video smaller"
-                ),
-            )
+        nonlocal is_memory_checked
+        if not is_memory_checked:
+            is_memory_checked = True
+            _check_memory_for_results(results, frame.shape)
         return results.prepare(frame)
 
     return prepare
+
+
+def _check_memory_for_results(results: ResultWriter, frame_shape: Size) -> None:
+    """Raise an error if the results of frames of this size do not fit into memory."""
+    height, width = frame_shape
+    check_memory(
+        results.min_memory(frame_shape),
+        f"the results of frames of {width}x{height} pixels",
+        Text("choose fewer outputs with ", OptionName("save"), ", or make the video smaller"),
+    )
 
 
 class _ProgressMeter:
@@ -237,11 +250,18 @@ class _ProgressMeter:
         self._tally = tally
         self._start = time.perf_counter()
 
-    def __call__(self, done: int, total: int | None) -> None:
-        """Show the progress in steps, of which each frame has two, one in each pass."""
-        steps_per_second = done / max(time.perf_counter() - self._start, 1e-9)
-        progress = f"{100 * done // total}%" if total else count_text(done // 2, "frame")
-        time_left = f", {(total - done) / steps_per_second:.0f} s left" if total else ""
-        frames_per_second = steps_per_second / 2
-        speed = f"{frames_per_second:.1f} frames a second"
-        self._tally.part(f"{self._name}: {progress}, {speed}{time_left}")
+    def __call__(self, done_steps: int, total_steps: int | None) -> None:
+        """Show the progress in steps, of which each frame has two, one in each pass.
+
+        The total is None or 0 if the number of frames is unknown.
+        """
+        seconds = max(time.perf_counter() - self._start, 1e-9)
+        steps_per_second = done_steps / seconds
+        speed = f"{steps_per_second / 2:.1f} frames a second"
+        if total_steps:
+            seconds_left = (total_steps - done_steps) / steps_per_second
+            percentage = 100 * done_steps // total_steps
+            self._tally.part(f"{self._name}: {percentage}%, {speed}, {seconds_left:.0f} s left")
+        else:
+            frames = count_text(done_steps // 2, "frame")
+            self._tally.part(f"{self._name}: {frames}, {speed}")
