@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -124,9 +125,9 @@ def predict_clip(
         if inferences.earlier is not None:
             first_pass = repeat_first_pass(source, model, inferences.earlier, options)
         else:
-            inferences.stored.expect(target.parent, _believable_frame_count(source))
+            inferences.stored.check_space_for(_believable_frame_count(source), target.parent)
             first_pass = run_first_pass(source, model, inferences.stored, options, report)
-            inferences.keep(key, first_pass)
+            inferences.append_first_pass(key, first_pass)
 
         needs_pixels = options.checks_pixels or _needs_frame_pixels(source, results, first_pass)
         second_pass = _SecondPass(
@@ -245,7 +246,7 @@ class _SecondPass:
             options=self.options.save,
         )
         sinks = [_open_sink(result, clip_format, file_set, open_writers) for result in results]
-        valid_pixels = self._render_and_count_valid(sinks, report)
+        valid_pixels = self._write_frames(sinks, report)
         files = [facts for sink in sinks for facts in sink.finish()]
         faults = [self.first_pass.fault, *(sink.fault for sink in sinks)]
         unique_faults = tuple(dict.fromkeys(fault for fault in faults if fault))
@@ -353,22 +354,27 @@ class _SecondPass:
 
         return self.options.finish(model, inference, photo, clip=apply_clip_calibration)
 
-    def _render_and_count_valid(self, sinks: Sequence[Sink], report: Report) -> int:
-        """Write all frames, and return the number of pixels with depth."""
+    def _finish_frame(
+        self, sinks: Sequence[Sink], frame_and_inference: tuple[Frame, Inference]
+    ) -> _FinishedFrame:
+        """Render a frame for all sinks, and count its pixels with depth."""
+        frame, inference = frame_and_inference
+        photo = self.options.prepare(frame.photo)
+        model = with_margins(self.model, self.first_pass.shot_of(frame.index).borders)
+        prediction = self._frame_prediction(inference, photo, model, frame.index)
+        rendered = [sink.render(prediction, frame) for sink in sinks]
+        depth = prediction.depth_or_none
+        valid_count = 0 if depth is None else int(np.count_nonzero(depth.valid))
+        return _FinishedFrame(frame=frame, rendered=rendered, valid_count=valid_count)
 
-        def finish_frame(frame_and_inference: tuple[Frame, Inference]) -> _FinishedFrame:
-            """Render a frame for all sinks, and count its pixels with depth."""
-            frame, inference = frame_and_inference
-            photo = self.options.prepare(frame.photo)
-            model = with_margins(self.model, self.first_pass.shot_of(frame.index).borders)
-            prediction = self._frame_prediction(inference, photo, model, frame.index)
-            rendered = [sink.render(prediction, frame) for sink in sinks]
-            depth = prediction.depth_or_none
-            valid_count = 0 if depth is None else int(np.count_nonzero(depth.valid))
-            return _FinishedFrame(frame=frame, rendered=rendered, valid_count=valid_count)
+    def _write_frames(self, sinks: Sequence[Sink], report: Report) -> int:
+        """Write all frames, and return the number of their pixels with depth.
 
+        Several threads finish frames ahead, and this one writes them in order.
+        """
         height, width = self.source.size
         workers = max(1, min(os.cpu_count() or 1, _MAX_PIXELS_IN_WORK // (height * width)))
+        finish_frame = partial(self._finish_frame, sinks)
         finish_timed = self.options.stopwatch.timed(FINISH, finish_frame)
         frame_count = self.stored.count
         total_valid_count = 0
@@ -382,7 +388,11 @@ class _SecondPass:
         return total_valid_count
 
     def _frames_and_inferences(self) -> Iterator[tuple[Frame, Inference]]:
-        """Yield frames with their corrected inferences."""
+        """Yield frames with their corrected inferences.
+
+        Raises:
+            InputError: If the source has other frames, or at other times, than in the first pass.
+        """
         changed_error = InputError(
             "the video changed while it was being read; try again", path=self.source.path
         )
@@ -449,18 +459,8 @@ class _SecondPass:
 
     def _video_notes(self, clip_format: ClipFormat) -> list[str]:
         """Return notes on what was assumed or left out in the whole video."""
-        notes: list[str] = []
-        border_note = self._border_note()
-        if border_note is not None:
-            notes.append(border_note)
-        height, width = clip_format.size
-        coded_height, coded_width = clip_format.video(Coding.PICTURE).coded_size
-        if clip_format.size != (coded_height, coded_width) and _has_pictures(self.options):
-            notes.append(
-                f"pictures are {coded_width}x{coded_height}, with the last row or column "
-                "repeated, because H.264 does not support odd sizes such as "
-                f"{width}x{height}"
-            )
+        candidates = (self._border_note(), self._odd_size_note(clip_format))
+        notes = [note for note in candidates if note is not None]
         if self.first_pass.metric is not None and len(self.first_pass.shots) > 1:
             notes.append(
                 "metres were determined in the first frame; for other shots, rilievo "
@@ -470,32 +470,51 @@ class _SecondPass:
             notes += video_saving_notes(clip_format.depth_range, self.options.outputs)
         return notes
 
+    def _odd_size_note(self, clip_format: ClipFormat) -> str | None:
+        """Return a note if videos of pictures are larger than the source; None otherwise."""
+        height, width = clip_format.size
+        coded_height, coded_width = clip_format.video(Coding.PICTURE).coded_size
+        if (height, width) == (coded_height, coded_width) or not _has_pictures(self.options):
+            return None
+        return (
+            f"pictures are {coded_width}x{coded_height}, with the last row or column "
+            "repeated, because H.264 does not support odd sizes such as "
+            f"{width}x{height}"
+        )
+
     def _border_note(self) -> str | None:
         """Return a note on borders that were left out; None if they are too narrow to matter."""
         size = self.source.size
         shots = self.first_pass.shots
-        if len({shot.borders for shot in shots}) == 1:
+        all_shots_have_equal_borders = len({shot.borders for shot in shots}) == 1
+        if all_shots_have_equal_borders:
             return margins_note(shots[0].borders, size)
         # A shot ends before the first frame of the next one.
-        ends = (*(shot.first_frame for shot in shots[1:]), len(self.first_pass.ticks))
-        descriptions = [
-            f"frames {shot.first_frame} to {end - 1}: {shot.borders} px"
-            for shot, end in zip(shots, ends, strict=True)
+        end_frames = (*(shot.first_frame for shot in shots[1:]), len(self.first_pass.ticks))
+        trimmed_shots = [
+            f"frames {shot.first_frame} to {end_frame - 1}: {shot.borders} px"
+            for shot, end_frame in zip(shots, end_frames, strict=True)
             if is_worth_a_note(shot.borders, size)
         ]
-        if not descriptions:
+        if not trimmed_shots:
             return None
-        listed = "; ".join(descriptions[:_MAX_NAMED_SHOTS])
-        if len(descriptions) > _MAX_NAMED_SHOTS:
-            listed += f"; {len(descriptions) - _MAX_NAMED_SHOTS:,} more are listed in video.borders"
         return Note(
             Text(
-                f"uniform borders of {len(descriptions):,} of {len(shots):,} shots were left out "
-                f"and have no depth ({listed}): ",
+                f"uniform borders of {len(trimmed_shots):,} of {len(shots):,} shots were left out "
+                f"and have no depth ({_list_shots(trimmed_shots)}): ",
                 OptionName("trim", "off"),
                 " keeps them",
             )
         )
+
+
+def _list_shots(descriptions: Sequence[str]) -> str:
+    """Join the descriptions of the first few shots, and say how many more there are."""
+    listed = "; ".join(descriptions[:_MAX_NAMED_SHOTS])
+    unlisted_count = len(descriptions) - _MAX_NAMED_SHOTS
+    if unlisted_count > 0:
+        listed += f"; {unlisted_count:,} more are listed in video.borders"
+    return listed
 
 
 def _open_sink(

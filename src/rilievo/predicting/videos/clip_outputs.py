@@ -152,49 +152,62 @@ class FolderSink(Sink):
         self, part: Path, folder: str, outputs: tuple[str, ...], clip_format: ClipFormat
     ) -> None:
         """Write into the temporary folder ``part``, which is renamed to ``folder`` at the end."""
-        self._part, self._folder, self._clip_format = part, folder, clip_format
-        # {output: {frame index: file}}
-        self._written: dict[str, dict[int, _FrameFile]] = {output: {} for output in outputs}
+        self._part = part
+        self._folder = folder
+        self._clip_format = clip_format
+        # For each output, its files by the index of their frame.
+        self._files_by_output: dict[str, dict[int, _FrameFile]] = {output: {} for output in outputs}
 
     def render(self, prediction: Prediction, frame: Frame) -> Rendered:
-        """Write the files of a frame."""
+        """Write the files of a frame at once, in the thread that renders it."""
         sidecar = make_sidecar(prediction)
-        depth_range = self._clip_format.depth_range
         depth = prediction.depth_or_none
-        is_empty = depth is not None and not depth.valid.any()
-        for output, written_files in self._written.items():
-            if is_empty and Need.CAMERA in OUTPUTS[output].needs:
-                continue  # No pixel has depth, as in a frame of sky, so there is no surface.
-            name = frame.stem + OUTPUTS[output].suffix
-            output_prediction = prediction_for_output(prediction, output)
-            is_unchanged = output_prediction is prediction
-            facts = write_file(
-                WriteJob(
-                    path=self._part / name,
-                    file=name,
-                    output=output,
-                    prediction=output_prediction,
-                    options=self._clip_format.options,
-                    sidecar=sidecar if is_unchanged else make_sidecar(output_prediction),
-                    depth_range=None if depth_range is None else depth_range.ends,
-                )
-            )
-            written_files[frame.index] = _FrameFile(
-                facts=facts, sum=compute_file_sum(self._part / name)
-            )
+        has_no_surface = depth is not None and not depth.valid.any()  # such as a frame of sky
+        for output, frame_files in self._files_by_output.items():
+            needs_surface = Need.CAMERA in OUTPUTS[output].needs
+            if needs_surface and has_no_surface:
+                continue
+            frame_files[frame.index] = self._write_output(output, prediction, sidecar, frame.stem)
         return None
+
+    def _write_output(
+        self, output: str, prediction: Prediction, sidecar: Sidecar, stem: str
+    ) -> _FrameFile:
+        """Write one output of a frame to a file that begins with ``stem``.
+
+        ``sidecar`` is the JSON of the prediction. It is made again if the output needs another
+        prediction, such as one of anchored depth.
+        """
+        name = stem + OUTPUTS[output].suffix
+        path = self._part / name
+        output_prediction = prediction_for_output(prediction, output)
+        if output_prediction is not prediction:
+            sidecar = make_sidecar(output_prediction)
+        depth_range = self._clip_format.depth_range
+        facts = write_file(
+            WriteJob(
+                path=path,
+                file=name,
+                output=output,
+                prediction=output_prediction,
+                options=self._clip_format.options,
+                sidecar=sidecar,
+                depth_range=None if depth_range is None else depth_range.ends,
+            )
+        )
+        return _FrameFile(facts=facts, sum=compute_file_sum(path))
 
     def write(self, rendered: Rendered, ticks: int) -> None:
         """Do nothing, because ``render`` wrote the files."""
 
     def finish(self) -> list[FileFacts]:
         """Return the record of each output in the folder."""
-        return [self._folder_facts(files) for files in self._written.values() if files]
+        return [self._folder_facts(files) for files in self._files_by_output.values() if files]
 
-    def _folder_facts(self, written_files: Mapping[int, _FrameFile]) -> FileFacts:
-        """Combine the records of all frames' files to one for the JSON."""
+    def _folder_facts(self, frame_files: Mapping[int, _FrameFile]) -> FileFacts:
+        """Combine the records of one output's files, by their frames, to one for the JSON."""
         # Sorted, because threads render frames in any order.
-        files = [written_files[index] for index in sorted(written_files)]
+        files = [frame_files[index] for index in sorted(frame_files)]
         facts = files[0].facts
         return replace(
             facts,

@@ -92,8 +92,11 @@ class ClipInferences:
     earlier: FirstPassRecord | None = None
     is_complete: bool = False
 
-    def keep(self, key: str, first_pass: FirstPass) -> None:
-        """Write the first pass after the inferences, unless depth is anchored."""
+    def append_first_pass(self, key: str, first_pass: FirstPass) -> None:
+        """Write the first pass after the inferences, so that a later run can continue from it.
+
+        A first pass with anchored depth is not written, because the record has no anchorings.
+        """
         if first_pass.anchorings:
             return
         text = to_json(self._make_record(key, first_pass)).encode()
@@ -175,7 +178,7 @@ def open_clip_inferences(target: Path, key: str, *, is_positive: bool) -> Iterat
             if not is_disk_full(error):
                 raise
             # Those of an earlier run have a named file already; new ones get a name now.
-            are_kept = earlier is not None or _link_inferences(inferences, path)
+            are_kept = earlier is not None or _name_inferences_file(inferences, path)
             if not are_kept:
                 raise
             raise OutputError(
@@ -245,7 +248,8 @@ def _read_json_at_end(file: IO[bytes]) -> tuple[int, str]:
     """Read the JSON at the end of a file; return its position in the file and its text.
 
     Raises:
-        OSError, ValueError: If the file does not end as ``ClipInferences.keep`` writes it.
+        OSError, ValueError: If the file does not end as ``ClipInferences.append_first_pass`` writes
+            it.
     """
     file_size = file.seek(0, os.SEEK_END)
     json_end = file_size - _LENGTH_BYTES - len(_END)
@@ -259,7 +263,30 @@ def _read_json_at_end(file: IO[bytes]) -> tuple[int, str]:
 
 
 def _is_valid(record: FirstPassRecord) -> bool:
-    """Whether all values of a record are plausible and its lists have matching lengths."""
+    """Whether all values of a record are plausible and its lists have matching lengths.
+
+    Raises:
+        InputError: If a camera is impossible.
+    """
+    if not _has_matching_lengths(record):
+        return False
+    for facts in record.cameras:
+        camera_from_facts(facts)
+    border_widths = [width for borders in record.borders for width in astuple(borders)]
+    has_valid_scales = all(0 < scale < math.inf for scale in record.scales)
+    has_valid_shifts = all(map(math.isfinite, record.shifts))
+    has_valid_shots = _are_first_frames(record.shots, len(record.ticks))
+    # A stretch is named by its first frame, which is not after any frame of the stretch.
+    has_valid_stretches = all(
+        MOVING <= stretch <= frame for frame, stretch in enumerate(record.stretches)
+    )
+    has_valid_values = has_valid_scales and has_valid_shifts
+    has_valid_frames = has_valid_shots and has_valid_stretches
+    return has_valid_values and has_valid_frames and min(border_widths) >= 0
+
+
+def _has_matching_lengths(record: FirstPassRecord) -> bool:
+    """Whether there are frames, and each list has an entry for each of its frames or shots."""
     frame_count = sum(record.counts)
     if not frame_count or min(record.counts) < 1:
         return False
@@ -268,20 +295,7 @@ def _is_valid(record: FirstPassRecord) -> bool:
         return False
     if len(record.names) not in (0, frame_count):
         return False
-    if not len(record.shots) == len(record.borders) == len(record.cameras):
-        return False
-
-    for facts in record.cameras:
-        camera_from_facts(facts)  # raises InputError if the camera is impossible
-    sides = [side for borders in record.borders for side in astuple(borders)]
-    scales_are_valid = all(0 < scale < math.inf for scale in record.scales)
-    return (
-        scales_are_valid
-        and all(map(math.isfinite, record.shifts))
-        and _are_first_frames(record.shots, frame_count)
-        and all(MOVING <= first <= frame for frame, first in enumerate(record.stretches))
-        and min(sides) >= 0
-    )
+    return len(record.shots) == len(record.borders) == len(record.cameras)
 
 
 def _are_first_frames(shots: Sequence[int], frame_count: int) -> bool:
@@ -303,8 +317,12 @@ def _parse_dtype(text: str) -> np.dtype:
     return np.dtype(columns)
 
 
-def _link_inferences(inferences: ClipInferences, path: Path) -> bool:
-    """Give the unnamed file a name, if it is complete; return whether that worked."""
+def _name_inferences_file(inferences: ClipInferences, path: Path) -> bool:
+    """Give the unnamed file a name, if it is complete; return whether that worked.
+
+    Linux shows an open file as a link in /proc/self/fd. A hard link to what that link refers to
+    gives the file a name (see O_TMPFILE in the manual page of open(2)).
+    """
     if not inferences.is_complete:
         return False
     try:
@@ -312,8 +330,11 @@ def _link_inferences(inferences: ClipInferences, path: Path) -> bool:
         os.fsync(descriptor)
         folder = os.open(path.parent, os.O_RDONLY)
         try:
-            source = f"/proc/self/fd/{descriptor}"
-            os.link(source, path.name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=True)
+            open_file = f"/proc/self/fd/{descriptor}"
+            # Python follows the link in /proc only if a directory descriptor is passed, too.
+            os.link(
+                open_file, path.name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=True
+            )
         finally:
             os.close(folder)
     except (OSError, NotImplementedError):

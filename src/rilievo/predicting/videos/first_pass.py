@@ -114,14 +114,14 @@ def run_first_pass(
     needs_only_depth = output_parts(options.outputs).isdisjoint((Need.NORMALS, Need.CONFIDENCE))
     collector = _FrameCollector(source, model, stored, options)
     for batch, margins in _frame_batches(_frames_with_borders(source, model), options.batch_size):
-        model = with_margins(model, margins)
+        shot_model = with_margins(model, margins)
         photos = [options.prepare(frame.photo) for frame in batch]
-        network = model
+        network = shot_model
         if needs_only_depth and not any(map(options.is_metric, photos)):
-            network = model.depth_alone()
+            network = shot_model.depth_alone()
         inferences = options.stopwatch.infer(network, photos)
         for frame, photo, inference in zip(batch, photos, inferences, strict=True):
-            collector.add_frame(frame, photo, inference, model, margins)
+            collector.add_frame(frame, photo, inference, shot_model, margins)
             # Each frame counts twice, because a second pass follows.
             estimate = source.frame_estimate
             report(collector.frame_count, None if estimate is None else 2 * estimate)
@@ -163,7 +163,7 @@ class _FrameCollector:
             self._read_first_frame(model, inference, photo)
         small_photo = _photo_of_inference_size(visible_part(model, photo), inference)
         depth = self._store_inference(inference, small_photo, model)
-        if self._begins_shot(depth, small_photo, margins):
+        if self._track_and_detect_shot(depth, small_photo, margins):
             camera = model.finish(inference, photo).camera
             assert camera is not None, "a finished prediction has a camera"
             shot = Shot(first_frame=self.frame_count, borders=margins, camera=camera)
@@ -190,7 +190,9 @@ class _FrameCollector:
         self._stored.append(checked_inference, grey)
         return prediction.depth_or_none
 
-    def _begins_shot(self, depth: DepthMap | None, small_photo: Photo, margins: Margins) -> bool:
+    def _track_and_detect_shot(
+        self, depth: DepthMap | None, small_photo: Photo, margins: Margins
+    ) -> bool:
         """Add a frame to the track of scales, and return whether a shot begins with it.
 
         A shot begins where the borders change, or where the picture does.
@@ -223,11 +225,12 @@ class _FrameCollector:
                 "no frame of this video could be read; check that the file is complete",
                 path=source.path,
             )
-        corrections = [Correction(scale=1.0)] * self.frame_count
-        stretches = [MOVING] * self.frame_count
         if self._scale_track is not None and self._options.temporal:
             corrections = self._scale_track.corrections(float(source.rate))
             stretches = self._scale_track.stretches(float(source.rate))
+        else:
+            corrections = [Correction(scale=1.0)] * self.frame_count
+            stretches = [MOVING] * self.frame_count
         if first_frame.metric is not None:
             corrections = _relative_to_first(corrections)
         shots = self._shots
@@ -237,6 +240,7 @@ class _FrameCollector:
                 replace(shot, anchoring=anchoring)
                 for shot, anchoring in zip(shots, anchorings, strict=True)
             ]
+            # Its metres and its JSON depend on the anchoring, so both are made again.
             anchored = first_frame.prediction.but(anchoring=anchorings[0])
             first_frame = read_first_frame(anchored, self._options)
         return FirstPass(
@@ -325,6 +329,7 @@ def _frame_batches(
 ) -> Iterator[tuple[list[Frame], Margins]]:
     """Group consecutive frames with the same borders into batches of up to ``size``."""
     for margins, group in groupby(frames, key=itemgetter(1)):
+        # Each ``islice`` takes the next frames out of the group, until none is left.
         while batch := [frame for frame, _ in islice(group, size)]:
             yield batch, margins
 

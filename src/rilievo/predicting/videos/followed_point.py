@@ -120,18 +120,23 @@ def _measure(
 
 def followed_point_cells(followed: FollowedPoint) -> dict[str, object]:
     """Make a frame's row of a CSV, by column; cells are None where the point was lost."""
-    measured = followed.measured
-    u, v = (None, None) if followed.pixel is None else followed.pixel
-    return {
+    cells: dict[str, object] = {
         "frame": followed.frame,
-        "u": None if u is None else f"{u:.2f}",
-        "v": None if v is None else f"{v:.2f}",
-        "distance": None if measured is None else f"{measured.value:.4g}",
-        "distance_low": None if measured is None else f"{measured.low:.4g}",
-        "distance_high": None if measured is None else f"{measured.high:.4g}",
-        "unit": None if measured is None else measured.unit,
+        **dict.fromkeys(("u", "v", "distance", "distance_low", "distance_high", "unit")),
         "fault": followed.fault,
     }
+    if followed.pixel is not None:
+        u, v = followed.pixel
+        cells |= {"u": f"{u:.2f}", "v": f"{v:.2f}"}
+    measured = followed.measured
+    if measured is not None:
+        cells |= {
+            "distance": f"{measured.value:.4g}",
+            "distance_low": f"{measured.low:.4g}",
+            "distance_high": f"{measured.high:.4g}",
+            "unit": measured.unit,
+        }
+    return cells
 
 
 def followed_point_record(followed: FollowedPoint, spell: SpellRemark) -> dict[str, object]:
@@ -181,17 +186,33 @@ class _PointTracker:
     def _track(
         self, first: _Grey, second: _Grey, start: np.ndarray, guess: np.ndarray
     ) -> np.ndarray | None:
-        """Position in the second frame, from a guess; None if it does not lead back."""
-        end, was_found = self._flow(first, second, start, guess)
-        back, was_found_back = self._flow(second, first, end, start)
+        """Track a point to another frame and back again (forward-backward check).
+
+        Args:
+            first: Frame in which the point is known.
+            second: Frame in which it is looked for.
+            start: Its position in the first frame.
+            guess: Position in the second frame from which the search starts.
+
+        Returns:
+            Its position in the second frame; None if it is not found or lies outside, or if
+            tracking it back does not return to the start.
+        """
+        end, was_found = self._lucas_kanade(first, second, start, guess)
+        returned, was_found_back = self._lucas_kanade(second, first, end, start)
         height, width = second.shape
         is_inside = bool(((end >= 0) & (end <= (width - 1, height - 1))).all())
-        has_returned = float(np.linalg.norm(back - start)) <= _MAX_RETURN_DISTANCE
-        return end if was_found and was_found_back and is_inside and has_returned else None
+        has_returned = float(np.linalg.norm(returned - start)) <= _MAX_RETURN_DISTANCE
+        is_tracked = was_found and was_found_back and is_inside and has_returned
+        return end if is_tracked else None
 
-    def _flow(
+    def _lucas_kanade(
         self, first: _Grey, second: _Grey, start: np.ndarray, guess: np.ndarray
     ) -> tuple[np.ndarray, bool]:
+        """Track a point by the pyramidal Lucas-Kanade method; return it and whether it was found.
+
+        Points are float32 arrays (1, 1, 2) of column and row [px], as OpenCV takes them.
+        """
         end, found, _ = self._cv2.calcOpticalFlowPyrLK(
             first,
             second,

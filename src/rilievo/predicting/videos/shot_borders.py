@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from copy import copy
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,6 +21,14 @@ _MAX_SIDE = 180
 """Shorter side to which pictures are subsampled to detect cuts faster [px]."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ShotBars:
+    """Black bars of a shot, which begins with frame ``first_frame``."""
+
+    first_frame: int
+    bars: Margins
+
+
 class ShotBorders:
     """Finder of the black bars of each shot.
 
@@ -36,23 +45,24 @@ class ShotBorders:
         self._first_frame_of_shot = 0
         # Maximum of each pixel over the shot that is being read; None if it cannot have bars.
         self._brightest: Pixels | None = None
-        # (first frame, bars) of the shots that were read, from the current one on.
-        self._shots: list[tuple[int, Margins]] = []
+        # Shots whose bars are known, from the one of the current frame on.
+        self._known_shots: list[_ShotBars] = []
 
     def frame_margins(self, index: int, photo: Photo) -> Margins:
         """Return the bars of a frame. It has to be called for all frames in order."""
-        if index == self._frame_count:
+        was_read_ahead = index < self._frame_count
+        if not was_read_ahead:
             self._add_pixels(_pixels_on_white(photo))
+        # Read to the end of this frame's shot, unless it is clear already that it has no bars.
         while self._brightest is not None and self._first_frame_of_shot <= index:
             pixels = self._next_pixels()
             if pixels is None:
                 self._end_shot()
             else:
                 self._add_pixels(pixels)
-        while len(self._shots) > 1 and self._shots[1][0] <= index:
-            del self._shots[0]
-        _, margins = self._shots[0]
-        return margins
+        while len(self._known_shots) > 1 and self._known_shots[1].first_frame <= index:
+            del self._known_shots[0]
+        return self._known_shots[0].bars
 
     def _add_pixels(self, pixels: Pixels) -> None:
         """Add the next frame to its shot, or begin a new shot with it.
@@ -70,17 +80,19 @@ class ShotBorders:
 
         if self._brightest is not None and not has_two_black_sides(self._brightest):
             # Something bright has crossed the sides, so this shot has no bars.
-            self._shots.append((self._first_frame_of_shot, Margins()))
-            self._brightest = None
+            self._add_known_shot(Margins())
         self._last_pixels = pixels
         self._frame_count += 1
 
     def _end_shot(self) -> None:
         """Record the bars of the shot that ends; without effect if it is known to have none."""
         if self._brightest is not None:
-            bars = find_black_bars((self._brightest,))
-            self._shots.append((self._first_frame_of_shot, bars))
-            self._brightest = None
+            self._add_known_shot(find_black_bars((self._brightest,)))
+
+    def _add_known_shot(self, bars: Margins) -> None:
+        """Record the bars of the shot that is being read, whose pixels are not needed any more."""
+        self._known_shots.append(_ShotBars(first_frame=self._first_frame_of_shot, bars=bars))
+        self._brightest = None
 
     def _next_pixels(self) -> Pixels | None:
         """Read the pixels of the next frame that was not added; None at the end of the video."""

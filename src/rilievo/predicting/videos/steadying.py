@@ -6,6 +6,7 @@ While the camera stands still, the depth of each unmoved pixel is averaged over 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import tee
 
 import numpy as np
 
@@ -64,33 +65,53 @@ def steady_inferences(
     ``stretches`` has the still stretch of each frame, or ``MOVING``. Positive depth is averaged in
     its logarithm.
     """
-    # steady_means lags behind by some frames, so their inferences wait here.
-    waiting: deque[Inference] = deque()
-
-    def iterate_still_frames() -> Iterator[StillFrame | None]:
-        """Correct each inference and put it in the queue; yield None if the camera moves."""
-        frames = zip(stored, corrections, stretches, strict=True)
-        for (inference, grey), correction, stretch in frames:
-            corrected = _correct_inference(inference, correction)
-            waiting.append(corrected)
-            depth = corrected.depth
-            if stretch == MOVING or depth is None or grey is None:
-                yield None
-                continue
-            valid = corrected.valid
-            yield StillFrame(
-                values=np.log(depth) if is_positive else depth,
-                valid=np.ones(depth.shape, bool) if valid is None else valid,
-                grey=grey,
-                stretch=stretch,
-            )
-
-    for mean in steady_means(iterate_still_frames()):
-        inference = waiting.popleft()
+    corrected_frames = _corrected_frames(stored, corrections, stretches)
+    # The means lag some frames behind, because they need the frames after. ``tee`` keeps the frames
+    # in between.
+    frames_to_yield, frames_to_average = tee(corrected_frames)
+    still_frames = (frame.as_still_frame(is_positive=is_positive) for frame in frames_to_average)
+    for frame, mean in zip(frames_to_yield, steady_means(still_frames), strict=True):
         if mean is None:
-            yield inference
+            yield frame.inference
         else:
-            yield replace(inference, depth=np.exp(mean) if is_positive else mean)
+            yield replace(frame.inference, depth=np.exp(mean) if is_positive else mean)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _CorrectedFrame:
+    """Frame whose depth has the corrected scale and shift.
+
+    Attributes:
+        grey: Brightness, 0 to 255; None if it was not stored.
+        stretch: First frame of its still stretch, or ``MOVING``.
+    """
+
+    inference: Inference
+    grey: UInt8[np.ndarray, "h w"] | None
+    stretch: int
+
+    def as_still_frame(self, *, is_positive: bool) -> StillFrame | None:
+        """Return what is needed to average the frame; None if the camera moves."""
+        depth = self.inference.depth
+        if self.stretch == MOVING or depth is None or self.grey is None:
+            return None
+        valid = self.inference.valid
+        return StillFrame(
+            values=np.log(depth) if is_positive else depth,
+            valid=np.ones(depth.shape, bool) if valid is None else valid,
+            grey=self.grey,
+            stretch=self.stretch,
+        )
+
+
+def _corrected_frames(
+    stored: StoredInferences, corrections: Sequence[Correction], stretches: Sequence[int]
+) -> Iterator[_CorrectedFrame]:
+    """Yield the stored frames with the corrected depth of each."""
+    frames = zip(stored, corrections, stretches, strict=True)
+    for (inference, grey), correction, stretch in frames:
+        corrected = _correct_inference(inference, correction)
+        yield _CorrectedFrame(inference=corrected, grey=grey, stretch=stretch)
 
 
 def _correct_inference(inference: Inference, correction: Correction) -> Inference:
@@ -105,18 +126,22 @@ def _correct_inference(inference: Inference, correction: Correction) -> Inferenc
 def steady_means(frames: Iterable[StillFrame | None]) -> Iterator[Field | None]:
     """Yield the values of each frame, averaged over neighbouring frames where nothing moves.
 
-    A frame is None if the camera moves, and its mean is None as well.
+    A frame is None if the camera moves, and its mean is None as well. The mean of a frame is
+    computed once all frames up to ``_NEIGHBOUR_FRAMES`` after it have arrived.
     """
+    # The frames up to ``_NEIGHBOUR_FRAMES`` before and after the current one.
     window: deque[StillFrame | None] = deque()
     current = 0  # index in the window of the frame whose mean is computed next
     for frame in frames:
         window.append(frame)
-        if len(window) - current > _NEIGHBOUR_FRAMES:
+        later_frame_count = len(window) - current - 1
+        if later_frame_count >= _NEIGHBOUR_FRAMES:
             yield _steady_mean(window, current)
             current += 1
         if current > _NEIGHBOUR_FRAMES:
-            window.popleft()
+            window.popleft()  # no later frame has this one as a neighbour
             current -= 1
+    # The last frames have fewer neighbours after them.
     while current < len(window):
         yield _steady_mean(window, current)
         current += 1
@@ -132,11 +157,12 @@ def _steady_mean(window: deque[StillFrame | None], current: int) -> Field | None
     grey = frame.grey.astype(np.float32)
     slope = _brightness_slope(grey)
     first = max(0, current - _NEIGHBOUR_FRAMES)
-    for index in range(first, min(len(window), current + _NEIGHBOUR_FRAMES + 1)):
+    end = min(len(window), current + _NEIGHBOUR_FRAMES + 1)
+    for index in range(first, end):
         neighbour = window[index]
-        if index == current or neighbour is None or neighbour.stretch != frame.stretch:
+        if index == current or neighbour is None:
             continue
-        if neighbour.grey.shape != frame.grey.shape:
+        if neighbour.stretch != frame.stretch or neighbour.grey.shape != frame.grey.shape:
             continue
         is_unmoved = _find_unmoved_pixels(grey, neighbour.grey.astype(np.float32), slope)
         is_averaged = is_unmoved & neighbour.valid & frame.valid

@@ -50,15 +50,16 @@ class StoredInferences:
         self._is_positive = is_positive
         self.layouts: list[RowLayout] = []
         self._folder = Path()
-        self._expected_frames = 0
+        self._expected_frame_count = 0
 
-    def expect(self, folder: Path, frame_count: int) -> None:
-        """Announce the number of frames, so that ``append`` checks the free space of the folder.
+    def check_space_for(self, frame_count: int, folder: Path) -> None:
+        """Let the first ``append`` check whether the folder has space for so many frames.
 
-        0 means that the number is unknown.
+        Only then is it known how large a frame is. 0 means that the number of frames is unknown,
+        and nothing is checked.
         """
         self._folder = folder
-        self._expected_frames = frame_count
+        self._expected_frame_count = frame_count
 
     @property
     def count(self) -> int:
@@ -76,24 +77,31 @@ class StoredInferences:
         Raises:
             OutputError: If the disk has no space for all expected frames.
         """
-        record = _row_dtype(inference, grey)
-        if not self.count and self._expected_frames:
-            check_disk_space(
-                self._folder,
-                self._expected_frames * record.itemsize,
-                f"the predictions for {count_text(self._expected_frames, 'frame')}",
-                Text(
-                    "choose another folder with ",
-                    OptionName("output"),
-                    ", or a lower ",
-                    OptionName("fps"),
-                ),
-            )
+        row_dtype = _row_dtype(inference, grey)
+        is_first_frame = self.count == 0
+        if is_first_frame and self._expected_frame_count:
+            self._check_disk_space(row_dtype)
         self._file.seek(self.end)
-        self._file.write(self._make_row(inference, grey, record).tobytes())
-        if not self.layouts or self.layouts[-1].record != record:
-            self.layouts.append(RowLayout(record))
+        self._file.write(self._make_row(inference, grey, row_dtype).tobytes())
+        # Frames that follow each other mostly have the same layout, which is kept once for all.
+        has_new_layout = not self.layouts or self.layouts[-1].record != row_dtype
+        if has_new_layout:
+            self.layouts.append(RowLayout(row_dtype))
         self.layouts[-1].count += 1
+
+    def _check_disk_space(self, row_dtype: np.dtype) -> None:
+        """Raise ``OutputError`` if the expected frames need more space than the disk has."""
+        check_disk_space(
+            self._folder,
+            self._expected_frame_count * row_dtype.itemsize,
+            f"the predictions for {count_text(self._expected_frame_count, 'frame')}",
+            Text(
+                "choose another folder with ",
+                OptionName("output"),
+                ", or a lower ",
+                OptionName("fps"),
+            ),
+        )
 
     def _make_row(self, inference: Inference, grey: _Grey | None, record: np.dtype) -> np.ndarray:
         """Make the row of a frame, in which all maps are quantized to integers."""
