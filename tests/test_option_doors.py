@@ -26,7 +26,7 @@ from rilievo.schema.fields import (
     Switch,
     list_options,
     option_names,
-    settings_to_record,
+    recorded_options,
 )
 from support.option_offers import offers
 
@@ -107,7 +107,7 @@ def test_every_option_is_recorded_or_marked(kind: type[Record], name: str) -> No
     record = copy(kind())
     object.__setattr__(record, name, changed(getattr(record, name)))
     [one] = [field for field in list_options(kind) if field.name == name]
-    assert (name in settings_to_record(record)) is (one.declaration.recorded != "never")
+    assert (name in recorded_options(record)) is (one.declaration.recorded != "never")
 
 
 def changed(value: Any) -> Any:

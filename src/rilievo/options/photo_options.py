@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypedDict
 
@@ -236,9 +237,18 @@ class DepthFile(Record):
 
 @dataclass(frozen=True, kw_only=True, init=False)
 class PhotoOptions:
-    """Options of one photograph, which users write without the names of their records.
+    """Options of one photograph, grouped into a record for each subject.
 
-    ``PhotoOptions(fov=60)`` is ``PhotoOptions(view=CameraOptions(fov=60))``.
+    Users need not know the records, because the constructor also takes each option by its own name:
+    ``PhotoOptions(fov=60)`` is ``PhotoOptions(view=CameraOptions(fov=60))``. On the command line,
+    too, the flag is ``--fov`` and not ``--view.fov`` (``inline``).
+
+    Attributes:
+        RECORDS: Class of the record in each field.
+        view: Camera.
+        sizes: Known sizes.
+        surface: Whether affine depth is anchored.
+        refine: Refinements of the network's prediction.
 
     Raises:
         OptionError: If an option is out of range or two do not go together.
@@ -256,20 +266,24 @@ class PhotoOptions:
     surface: Annotated[AnchorOptions, option(inline=True)]
     refine: Annotated[Refine, option(inline=True)]
 
-    def __init__(self, **options: Any) -> None:
-        """Take single options, complete records, or a record and options that replace its own."""
-        names = [name for record in self.RECORDS.values() for name in option_names(record)]
-        check_keywords(type(self).__name__, [*options], (*self.RECORDS, *names))
-        for field_name, record_type in self.RECORDS.items():
-            values = {name: options[name] for name in option_names(record_type) if name in options}
-            record = _complete_record(record_type, options.get(field_name), values)
-            object.__setattr__(self, field_name, record)  # this dataclass is frozen
+    def __init__(self, **keywords: Any) -> None:
+        """Take single options by name, whole records by field, or both.
+
+        If there are both, the options replace those of their record.
+        """
+        option_names_of = {field: option_names(record) for field, record in self.RECORDS.items()}
+        known_keywords = [*self.RECORDS, *chain.from_iterable(option_names_of.values())]
+        check_keywords(type(self).__name__, keywords, known_keywords)
+        for field, record_type in self.RECORDS.items():
+            options = {name: keywords[name] for name in option_names_of[field] if name in keywords}
+            record = _make_or_update_record(record_type, keywords.get(field), options)
+            object.__setattr__(self, field, record)  # this dataclass is frozen
 
 
-def _complete_record(
-    record_type: type[Record], record: Record | None, values: Mapping[str, Any]
-) -> Any:
-    """Make a record from values, or replace values in the record that a user passed."""
+def _make_or_update_record(
+    record_type: type[Record], record: Record | None, options: Mapping[str, Any]
+) -> Record:
+    """Replace options in the record that a user passed, or make a new one if there is none."""
     if record is None:
-        return record_type(**values)
-    return replace(record, **values) if values else record
+        return record_type(**options)
+    return replace(record, **options) if options else record

@@ -27,6 +27,7 @@ from typing import (
     Literal,
     TypeVar,
     Union,
+    cast,
     get_args,
     get_origin,
     get_type_hints,
@@ -77,12 +78,16 @@ class option:
         repeats: Whether the flag is repeated for several values.
         comma_separated: Whether a text is a list with commas.
         hidden: Whether no interface offers it.
+        minimum: Lower limit of a number, which is allowed itself.
+        maximum: Upper limit of a number, which is allowed itself.
         above: Exclusive lower limit, in place of ``minimum``.
         below: Exclusive upper limit, in place of ``maximum``.
         unit: Unit of a number, in messages.
         names_unit: Whether the value is the unit of stored numbers, so that "mm" alone is allowed.
         choices: Words that a text may be.
         names: Function that lists known names for the help.
+        expected: What messages say was expected; "" for a description of the type and range.
+        available_in: Interfaces that offer it.
         affects: What it changes.
         subject: Outputs that it applies to; "" if it applies to all.
         recorded: When the JSON beside results stores it; "changed" if it differs from the default.
@@ -314,12 +319,17 @@ class OptionField:
         with suppress(ValueError):  # A value that cannot be converted is not allowed.
             if self._accepts_unconverted(value):
                 return tuple(value) if self.takes_many else value
-            if self.is_length and isinstance(value, str):
-                value = self._read_length(value)
-            converted = to_option_type(self.value_type, value)
+            converted = self._convert(value)
             if self.declaration.allows(converted):
                 return converted
         raise OptionError(option=self.name, value=value, expected=self._expected)
+
+    def _convert(self, value: Any) -> Any:
+        """Convert a Python value to ``value_type``; raise ``ValueError`` if it is of another."""
+        is_length_text = self.is_length and isinstance(value, str)
+        return to_option_type(
+            self.value_type, self._read_length(value) if is_length_text else value
+        )
 
     @property
     def _expected(self) -> str:
@@ -335,9 +345,10 @@ class OptionField:
         has none of them, so ``value_type`` does not describe them.
         """
         keyword_type = self.declaration.python_type
-        if keyword_type is None or self.value_type in (str, Switch):
+        # A text or path means the same in Python as on the command line, and is converted alike.
+        if keyword_type is None or isinstance(value, str | Path):
             return False
-        if isinstance(value, str | Path):
+        if self.value_type in (str, Switch):
             return False
         if self.takes_many:
             is_list_of_str = get_args(keyword_type) == (str,)
@@ -562,23 +573,22 @@ def build_record(
     """
     changes: dict[str, Any] = {}
     annotations = read_annotations(record)
-    template: Any = record if default is None else default
-    for field in fields(template):
+    for field in fields(cast("Any", record)):
         value_type = annotations[field.name].value_type
         path = f"{path_prefix}{field.name}"
         if is_dataclass(value_type):
-            old = _default_value(field) if default is None else getattr(default, field.name)
+            current = _default_value(field) if default is None else getattr(default, field.name)
             # MISSING is a nested record that the class requires.
-            nested_default = None if old is MISSING else old
-            new = build_record(value_type, values, f"{path}.", nested_default)
-            if new is not old:
-                changes[field.name] = new
+            nested_default = None if current is MISSING else current
+            nested = build_record(value_type, values, f"{path}.", nested_default)
+            if nested is not current:
+                changes[field.name] = nested
         elif path in values:
             changes[field.name] = values[path]
 
     if default is None:
         return record(**changes)
-    return replace(template, **changes) if changes else default
+    return replace(cast("Any", default), **changes) if changes else default
 
 
 class Record:
@@ -641,23 +651,33 @@ def changed_options(options: object, names: Collection[str]) -> Iterator[str]:
             yield field.name
 
 
-def settings_to_record(record: Record) -> dict[str, Any]:
-    """Collect the values of a record's options for the JSON beside results.
+def recorded_options(options: Record) -> dict[str, Any]:
+    """Collect the options that the JSON file beside results states, with their values, by name.
 
-    Defaults are left out, so that the JSON stays the same when rilievo gains an option.
+    The declaration of each option says whether the file states it (``option.recorded``). Most are
+    stated only if the user changed them. So the same run has the same JSON in a later version of
+    rilievo that has more options.
     """
-    settings: dict[str, Any] = {}
-    for field in list_options(type(record)):
-        value = getattr(record, field.name)
-        recorded = field.declaration.recorded
-        is_recorded_change = recorded == "changed" and value != field.default
-        if recorded != "always" and not is_recorded_change:
-            continue
-        if isinstance(value, tuple):
-            value = " ".join(map(str, value))
-        # A member of a StrEnum becomes a plain string.
-        settings[field.name] = str(value) if isinstance(value, str) else value
-    return settings
+    return {
+        field.name: _json_value(getattr(options, field.name))
+        for field in list_options(type(options))
+        if _is_recorded(field, getattr(options, field.name))
+    }
+
+
+def _is_recorded(field: OptionField, value: Any) -> bool:
+    """Whether the JSON file beside results states an option that has this value."""
+    recorded = field.declaration.recorded
+    if recorded == "changed":
+        return bool(value != field.default)
+    return recorded == "always"
+
+
+def _json_value(value: Any) -> Any:
+    """Write an option's value for JSON: a tuple as words, and a member of a StrEnum as a text."""
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    return str(value) if isinstance(value, str) else value
 
 
 def signature_with(

@@ -15,7 +15,7 @@ from rilievo.options.photo_options import Refine
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
 from rilievo.records.prediction_record import Setting
-from rilievo.schema.fields import settings_to_record
+from rilievo.schema.fields import recorded_options
 
 
 def input_record(job: Job) -> Mapping[str, Setting]:
@@ -55,14 +55,14 @@ def run_record(
         InputError: If the file of a sensor cannot be read.
     """
     record: dict[str, Setting] = {
-        **settings_to_record(options.view),
+        **recorded_options(options.view),
         "known": _known_size_texts(options.sizes),
         **_sparse_settings(options.sizes),
         **_mask_settings(options.refine),
     }
     for group in (options.sizes, options.surface, options.refine):
-        record |= settings_to_record(group)
-    saving = settings_to_record(options.saving)
+        record |= recorded_options(group)
+    saving = recorded_options(options.saving)
     # The options of a photograph's outputs are recorded with each of its files.
     record |= {name: value for name, value in saving.items() if name not in WRITING}
     if medium is not Medium.PHOTO:
@@ -119,4 +119,4 @@ def _video_settings(options: PredictOptions, medium: Medium) -> dict[str, Settin
         fps = float(DEFAULT_RATE)
     if fps is not None:
         settings["fps"] = fps
-    return settings | settings_to_record(video)
+    return settings | recorded_options(video)
