@@ -189,7 +189,7 @@ class LivePage:
         listener = self._resources.enter_context(listening_socket(options, "predict --live"))
         self.address = f"{local_url(options, listener.getsockname()[1])}{secret}/"
         application = live_application(self._newest_picture, secret)
-        self._server = http_server(application, options, connections=_MAX_CONNECTIONS)
+        self._server = http_server(application, options, max_client_connections=_MAX_CONNECTIONS)
         self._thread = threading.Thread(
             target=self._server.run, args=([listener],), name="live page", daemon=True
         )

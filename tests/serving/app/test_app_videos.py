@@ -11,8 +11,8 @@ import pytest
 from rilievo.io.videos.video import VideoReader
 from rilievo.serving.server.decoding.decoder_pool import (
     Decoders,
-    ForeignVideo,
-    open_foreign_video,
+    IsolatedVideo,
+    open_isolated_video,
 )
 from support.clips import Clip, numbered, write_clip
 from support.served import check_refused, picture
@@ -91,10 +91,10 @@ def test_progress_is_told_photographs_pass_and_a_stop_leaves_nothing(app: App, c
 def test_videos_that_wait_hold_no_decoder(
     app: App, clip: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened: list[ForeignVideo] = []
+    opened: list[IsolatedVideo] = []
 
-    def video(self: Decoders, path: Path) -> ForeignVideo:
-        opened.append(open_foreign_video(self, path))
+    def video(self: Decoders, path: Path) -> IsolatedVideo:
+        opened.append(open_isolated_video(self, path))
         return opened[-1]
 
     monkeypatch.setattr(Decoders, "open_video", video)

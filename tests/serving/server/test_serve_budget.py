@@ -39,7 +39,7 @@ def test_the_time_limit_counts_from_the_first_byte(tmp_path: Path) -> None:
 def test_the_reading_of_a_header_ends_with_the_time_limit(tmp_path: Path) -> None:
     with served(tmp_path, time_limit=0.5) as server:
         pool = server.service.decoders
-        pool.start_ahead()
+        pool.start_idle_processes()
         stuck = pool.idle_pids
         for number in stuck:
             os.kill(number, signal.SIGSTOP)

@@ -108,7 +108,7 @@ def small_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[_SmallServer]:
     monkeypatch.setattr(http_server, "_MAX_CONNECTIONS", _MOST)
     options = AddressOptions(port=0, proxies="127.0.0.1")
     small = _SmallServer()
-    server = http_server.http_server(small, options, connections=_MOST)
+    server = http_server.http_server(small, options, max_client_connections=_MOST)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()

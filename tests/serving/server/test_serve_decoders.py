@@ -140,7 +140,7 @@ def test_a_file_that_takes_too_much_time_is_refused_and_the_next_one_read(pool: 
 
 def test_a_process_is_killed_at_the_deadline(pool: Decoders) -> None:
     bomb = scan_bomb(60_000, (2000, 1990))
-    pool.start_ahead()
+    pool.start_idle_processes()
     [at_work] = pool.idle_pids
     with pytest.raises(Refusal, match="not decoded in time"):
         read(pool, bomb, seconds=0.2)
@@ -172,7 +172,7 @@ def test_a_process_knows_no_secrets(pool: Decoders, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("RILIEVO_SERVE_TOKEN", "a-secret-of-the-server")
     decoder_pool._fork_server().end()  # so that it is started with the secret around it
     with (Path(__file__).parent / "conftest.py").open("rb"):  # open in the server
-        pool.start_ahead()
+        pool.start_idle_processes()
         [number] = pool.idle_pids
         assert b"a-secret" not in Path(f"/proc/{number}/environ").read_bytes()
         # A process that has only just started still imports, with a module's file open.
@@ -238,7 +238,7 @@ def resident_bytes(number: int) -> int:
 
 
 def test_the_processes_end_when_the_one_that_starts_them_ends(pool: Decoders) -> None:
-    pool.start_ahead()
+    pool.start_idle_processes()
     [number] = pool.idle_pids
     decoder_pool._fork_server().end()
     assert not is_there(number)
@@ -291,7 +291,7 @@ def _runs(number: int) -> bool:
 def test_a_crash_is_one_refusal(tmp_path: Path) -> None:
     with served(tmp_path) as server:
         pool = server.service.decoders
-        pool.start_ahead()
+        pool.start_idle_processes()
         for number in pool.idle_pids:
             os.kill(number, signal.SIGSTOP)
 

@@ -179,7 +179,7 @@ def test_a_server_does_not_close_the_handlers_of_other_libraries() -> None:
 
     handler = Watched()
     app: Any = None
-    http_server(app, ServeOptions(), connections=1)
+    http_server(app, ServeOptions(), max_client_connections=1)
     assert closed == []
     handler.close()
 
@@ -189,7 +189,7 @@ def test_a_page_reads_that_its_address_has_too_many_connections(origins: str) ->
     """The server of the options, with no connection to spare."""
     app: Any = None
     options = ServeOptions(origins=origins, proxies="")
-    config = http_server(app, options, connections=0).config
+    config = http_server(app, options, max_client_connections=0).config
     config.load()
 
     async def answer() -> bytes:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from rilievo.serving.server.service import Service
 
 
-def serve_app(options: AppOptions, ready: Callable[[str], None]) -> None:
-    """Serve the page until stopped; ``ready`` is called with its address once it answers."""
+def serve_app(options: AppOptions, on_ready: Callable[[str], None]) -> None:
+    """Serve the page until stopped; ``on_ready`` is called with its address once it answers."""
 
     def make_site(service: "Service", folder: Path) -> "Site":
         settings = AppSettings(
@@ -32,7 +32,7 @@ def serve_app(options: AppOptions, ready: Callable[[str], None]) -> None:
         page = write_page(folder / "page", app=settings).folder
         return build_site(service, folder / "results", page, options)
 
-    serve(options, ready, make_site)
+    serve(options, on_ready, make_site)
 
 
 def build_site(service: "Service", folder: Path, page: Path, options: AppOptions) -> "Site":

@@ -36,15 +36,16 @@ class StoppableServer(uvicorn.Server):
         self,
         config: uvicorn.Config,
         folder: Path | None,
-        abandon: Callable[[], None] = lambda: None,
+        kill_processes: Callable[[], None] = lambda: None,
     ) -> None:
         """Make a server.
 
-        At an end by force, ``abandon`` ends its other processes, and ``folder`` is removed.
+        If it has to be ended by force, ``kill_processes`` ends the other processes that work for
+        it, and its ``folder`` is removed.
         """
         super().__init__(config)
         self._folder = folder
-        self._abandon = abandon
+        self._kill_processes = kill_processes
         self._is_interrupted = False
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
@@ -72,7 +73,7 @@ class StoppableServer(uvicorn.Server):
         self.force_exit = self._is_interrupted and not is_first_signal
         self.should_exit = True
         if is_first_signal:
-            timer = threading.Timer(EXIT_TIMEOUT, self._abandon_and_exit, (EXIT_CODES[sig],))
+            timer = threading.Timer(EXIT_TIMEOUT, self._clean_up_and_exit, (EXIT_CODES[sig],))
             timer.daemon = True
             timer.start()
 
@@ -81,9 +82,9 @@ class StoppableServer(uvicorn.Server):
         self.force_exit = at_once
         self.should_exit = True
 
-    def _abandon_and_exit(self, code: int) -> None:
+    def _clean_up_and_exit(self, code: int) -> None:
         try:
-            self._abandon()
+            self._kill_processes()
             if self._folder is not None:
                 _remove_folder_with_retries(self._folder)
         finally:
@@ -273,27 +274,32 @@ def http_server(
     app: ASGIApp,
     options: AddressOptions,
     *,
-    connections: int,
-    frame_bytes: int = 0,
+    max_client_connections: int,
+    max_frame_bytes: int = 0,
     folder: Path | None = None,
-    abandon: Callable[[], None] = lambda: None,
+    kill_processes: Callable[[], None] = lambda: None,
 ) -> StoppableServer:
     """Make the server of an application.
 
-    A client may have ``connections`` connections, and WebSocket messages at most ``frame_bytes``
-    bytes (0: no WebSockets). ``StoppableServer`` explains ``folder`` and ``abandon``.
+    Args:
+        app: Application that answers the requests.
+        options: Address, trusted proxies and allowed origins.
+        max_client_connections: Number of connections that one client may have open.
+        max_frame_bytes: Size of the largest WebSocket message [bytes]; 0 for no WebSockets.
+        folder: Folder that is removed if the server has to be ended by force.
+        kill_processes: Function that ends the other processes of the server in that case.
     """
     open_files = raise_limit_of_open_files(_OPEN_FILES)
     max_open = min(_MAX_CONNECTIONS, max(open_files // 4, open_files - _RESERVED_FILES))
     config = uvicorn.Config(
         app,
         http=counting_protocol(
-            Connections(connections, options.proxies),
+            Connections(max_client_connections, options.proxies),
             max_open,
             answers_pages=bool(options.calling_origins),
         ),
-        ws="websockets-sansio" if frame_bytes else "none",
-        ws_max_size=frame_bytes,
+        ws="websockets-sansio" if max_frame_bytes else "none",
+        ws_max_size=max_frame_bytes,
         ws_max_queue=2,
         ws_per_message_deflate=False,
         # The default configures the logging of the whole process and closes the handlers of others,
@@ -310,4 +316,4 @@ def http_server(
         limit_concurrency=2 * max_open,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    return StoppableServer(config, folder, abandon)
+    return StoppableServer(config, folder, kill_processes)

@@ -17,7 +17,7 @@ from fractions import Fraction
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -167,21 +167,25 @@ class _ForkServer:
         server_end, child_end = socket.socketpair()
         server_end.settimeout(_START_SECONDS)
         with child_end:
-            path = [folder or os.getcwd() for folder in sys.path]
-            program = _PROGRAM.format(path=path, file=child_end.fileno())
-            inherited = {name: os.environ[name] for name in _PASSED_VARIABLES if name in os.environ}
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-c", program],
-                pass_fds=(child_end.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                # A hostile file must not write into the server's log through what decoders print.
-                stderr=subprocess.DEVNULL,
-                env={**inherited, **_ADDED_VARIABLES},
-                start_new_session=True,  # so that Ctrl-C reaches the server only
-            )
+            self._process = _start_program(child_end.fileno())
         self._channel = server_end
         return server_end
+
+
+def _start_program(channel: int) -> "subprocess.Popen[bytes]":
+    """Start the program of the fork server, which inherits the file descriptor of its channel."""
+    path = [folder or os.getcwd() for folder in sys.path]
+    inherited = {name: os.environ[name] for name in _PASSED_VARIABLES if name in os.environ}
+    return subprocess.Popen(
+        [sys.executable, "-I", "-c", _PROGRAM.format(path=path, file=channel)],
+        pass_fds=(channel,),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        # A hostile file must not write into the server's log through what decoders print.
+        stderr=subprocess.DEVNULL,
+        env={**inherited, **_ADDED_VARIABLES},
+        start_new_session=True,  # so that Ctrl-C reaches the server only
+    )
 
 
 def start_fork_server() -> None:
@@ -198,17 +202,27 @@ def _fork_server() -> _ForkServer:
 
 
 class Decoders:
-    """Pool of decoding processes, of which some wait for work."""
+    """Pool of decoding processes, of which some wait for work.
+
+    A process works on one file at a time. Afterwards it waits for the next one, if no more than the
+    allowed number wait already, and is ended otherwise. On systems that cannot fork, such as
+    Windows, the pool has no processes, and its methods decode in the thread that calls them.
+    """
 
     def __init__(self, *, max_pixels: int, idle: int) -> None:
-        """Make a pool, of which ``idle`` processes may wait for work."""
+        """Make a pool without processes.
+
+        Args:
+            max_pixels: Size of the largest photograph that is decoded [px].
+            idle: Number of processes that may wait for work.
+        """
         self._max_pixels = max_pixels
         self._max_idle = idle
         self._idle: list[_DecodingProcess] = []
         self._lock = threading.Lock()
         self._is_closed = False
 
-    def start_ahead(self) -> None:
+    def start_idle_processes(self) -> None:
         """Start the processes that wait for work, before there is any."""
         if can_fork_and_pass_files():
             children = [_fork_server().fork() for _ in range(self._max_idle)]
@@ -222,8 +236,8 @@ class Decoders:
             _fork_server().kill(child)
 
     @staticmethod
-    def abandon() -> None:
-        """End all decoding processes at once."""
+    def kill_all_processes() -> None:
+        """End the processes of all pools at once, also those that are working."""
         if can_fork_and_pass_files():
             _fork_server().end()
 
@@ -281,7 +295,7 @@ class Decoders:
 
     def open_video(self, path: Path) -> FrameSource:
         """Open a video, in a process of its own if this system can fork."""
-        return open_foreign_video(self, path) if can_fork_and_pass_files() else open_video(path)
+        return open_isolated_video(self, path) if can_fork_and_pass_files() else open_video(path)
 
     def _ask_about_file(
         self, task: str, upload: ImageFile, cpu_seconds: int, deadline: float, **arguments: object
@@ -412,6 +426,10 @@ def _decoder_failure(name: str) -> InputError:
 def photo_from_message(message: Message, descriptors: list[int], max_pixels: int) -> Photo:
     """Make a photograph from the reply of a process, which a hostile file may have taken over.
 
+    The reply describes the photograph, and its arrays lie in a shared file, one after the other:
+    the photograph's own depth map if it has one, its pixels, and the mask of its transparent pixels
+    if there are any.
+
     Raises:
         LookupError: If an entry is missing.
         TypeError: If an entry has a wrong type.
@@ -420,18 +438,20 @@ def photo_from_message(message: Message, descriptors: list[int], max_pixels: int
     height, width = _checked_height_and_width(message["shape"][:2], max_pixels)
     own_depth_message = message["own_depth"]
     camera_message = message["camera"]
-    # The shared file holds the photograph's own depth, its pixels and the mask of transparent ones,
-    # in this order. The first and the last one may be absent.
-    shapes_and_types: list[Any] = [((height, width, 3), np.uint8)]
-    if own_depth_message is not None and own_depth_message["shape"] is not None:
+    has_depth_map = own_depth_message is not None and own_depth_message["shape"] is not None
+    has_mask = bool(message["is_transparent"])
+
+    shapes_and_types: list[tuple[Sequence[int], type[np.generic]]] = []
+    if has_depth_map:
         depth_shape = _checked_height_and_width(own_depth_message["shape"], max_pixels)
-        shapes_and_types.insert(0, (depth_shape, np.float32))
-    if message["is_transparent"]:
+        shapes_and_types.append((depth_shape, np.float32))
+    shapes_and_types.append(((height, width, 3), np.uint8))
+    if has_mask:
         shapes_and_types.append(((height, width), np.bool_))
-    arrays = map_arrays(descriptors[0], *shapes_and_types)
-    transparent = arrays.pop() if message["is_transparent"] else None
-    pixels = arrays.pop()
-    metres = arrays.pop() if arrays else None
+    arrays = iter(map_arrays(descriptors[0], *shapes_and_types))
+    metres = next(arrays) if has_depth_map else None
+    pixels = next(arrays)
+    transparent = next(arrays) if has_mask else None
 
     camera = None
     if camera_message is not None:
@@ -519,8 +539,8 @@ class _VideoProcess:
             self._decoders.end_process(child)
 
 
-class ForeignVideo(FrameSource):
-    """Video that is decoded in a process of its own, as ``open_foreign_video`` opens it.
+class IsolatedVideo(FrameSource):
+    """Video that is decoded in a process of its own, as ``open_isolated_video`` opens it.
 
     It has the same attributes and frames as a video that ``open_video`` opens. Closing it ends the
     process.
@@ -571,19 +591,19 @@ class ForeignVideo(FrameSource):
 
 def _video_from_description(
     path: Path, process: _VideoProcess, description: Message
-) -> ForeignVideo:
+) -> IsolatedVideo:
     """Make a video from the reply of a process, which a hostile file may have taken over.
 
     Raises:
         InputError: If an entry is missing or impossible.
     """
     try:
-        return ForeignVideo(path, process, description)
+        return IsolatedVideo(path, process, description)
     except (LookupError, TypeError, ValueError, ZeroDivisionError) as error:
         raise InputError("cannot be decoded; convert it to MP4 again", path=path) from error
 
 
-def open_foreign_video(decoders: Decoders, path: Path) -> ForeignVideo:
+def open_isolated_video(decoders: Decoders, path: Path) -> IsolatedVideo:
     """Open a video in a process of its own, which the pool starts.
 
     If that fails, the process does not keep running for it.

@@ -185,12 +185,10 @@ class _Worker:
             own_depth=message["own_depth"],
             **message["reading"],
         )
+        metres = None if photo.own_depth is None else photo.own_depth.metres
         # Floats come first in the shared file, so that their addresses are multiples of four.
-        arrays = [photo.pixels]
-        if photo.own_depth is not None and photo.own_depth.metres is not None:
-            arrays.insert(0, photo.own_depth.metres)
-        if photo.transparent is not None:
-            arrays.append(photo.transparent)
+        # ``photo_from_message`` reads the arrays in the same order.
+        arrays = [array for array in (metres, photo.pixels, photo.transparent) if array is not None]
         self._send_arrays(photo_message(photo), *arrays)
 
     def _open_video(self, message: Message, descriptors: list[int]) -> None:

@@ -22,7 +22,7 @@ class _Machine(NamedTuple):
 
     Attributes:
         audit_arch: Its value of ``AUDIT_ARCH_*``.
-        number_index: Index of its numbers in ``_CALLS``.
+        number_index: Position of its number in each tuple of system call numbers, as in ``_CALLS``.
         seccomp_number: Number of the system call ``seccomp``.
     """
 
@@ -32,8 +32,8 @@ class _Machine(NamedTuple):
 
 
 _MACHINES: Mapping[str, _Machine] = {
-    "x86_64": _Machine(0xC000003E, 0, 317),
-    "aarch64": _Machine(0xC00000B7, 1, 277),
+    "x86_64": _Machine(audit_arch=0xC000003E, number_index=0, seccomp_number=317),
+    "aarch64": _Machine(audit_arch=0xC00000B7, number_index=1, seccomp_number=277),
 }
 
 _CALLS: Mapping[str, tuple[int, ...]] = {
@@ -111,23 +111,40 @@ _F_GETLK, _F_LINUX_SPECIFIC_BASE = 5, 1024
 _X32_CALL_BIT = 0x40000000
 """Bit in the numbers of the x32 calls of x86_64."""
 
-_Instruction = tuple[int, int, int, int]
-"""Code, instructions to skip if the test is true, instructions to skip if it is false, operand."""
-# Codes of BPF instructions: load a word into the accumulator; jump if it equals the operand, is at
-# least the operand, or has one of its bits; return the operand.
-_LOAD = 0x20
-_JUMP_IF_EQUAL = 0x15
-_JUMP_IF_AT_LEAST = 0x35
-_JUMP_IF_BIT_SET = 0x45
-_RETURN = 0x06
+# Codes of BPF instructions. All work on the accumulator, the only register that is used here.
+_LOAD = 0x20  # load the 32-bit word at the offset ``operand`` of ``struct seccomp_data``
+_JUMP_IF_EQUAL = 0x15  # test whether the accumulator equals the operand
+_JUMP_IF_AT_LEAST = 0x35  # test whether it is at least the operand
+_JUMP_IF_BIT_SET = 0x45  # test whether it has one of the operand's bits
+_RETURN = 0x06  # end the program with the operand as the result
+
+
+class _Instruction(NamedTuple):
+    """Instruction of classic BPF, as in the kernel's ``struct sock_filter``.
+
+    Attributes:
+        code: One of the codes above.
+        skip_if_true: Number of instructions that a jump skips if its test is true.
+        skip_if_false: Number of instructions that a jump skips if its test is false.
+        operand: Operand, whose meaning depends on the code.
+    """
+
+    code: int
+    skip_if_true: int
+    skip_if_false: int
+    operand: int
+
+
+_INSTRUCTION_FORMAT = "=HBBI"  # of ``struct sock_filter``, for the module ``struct``
+# Offsets in ``struct seccomp_data`` [bytes].
 _CALL_NUMBER_OFFSET, _ARCHITECTURE_OFFSET, _ARGUMENTS_OFFSET = 0, 4, 16
-"""Offsets in ``struct seccomp_data`` [bytes]."""
 _ARGUMENT_BYTES = 8
 _ALLOW, _FAIL, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 """What a filter returns: run the call, let it fail with an error number, or kill the process."""
-_ALLOW_CALL = (_RETURN, 0, 0, _ALLOW)
-_REFUSE_CALL = (_RETURN, 0, 0, _FAIL | errno.EPERM)
-_PRETEND_CALL_IS_MISSING = (_RETURN, 0, 0, _FAIL | errno.ENOSYS)
+_ALLOW_CALL = _Instruction(_RETURN, 0, 0, _ALLOW)
+_REFUSE_CALL = _Instruction(_RETURN, 0, 0, _FAIL | errno.EPERM)
+_PRETEND_CALL_IS_MISSING = _Instruction(_RETURN, 0, 0, _FAIL | errno.ENOSYS)
+_KILL_PROCESS = _Instruction(_RETURN, 0, 0, _KILL)
 
 _NO_NEW_PRIVILEGES = 38
 """Option of ``prctl``, without which a user may not install a filter."""
@@ -138,8 +155,22 @@ _KEEP_SPECULATION = 4
 
 
 def bpf_program(architecture: str, pid: int) -> Sequence[_Instruction]:
-    """The filter as BPF instructions, for the process ``pid``, which may signal itself."""
-    return list(_bpf_instructions(_MACHINES[architecture], pid))
+    """Make the filter for the process ``pid``, as BPF instructions.
+
+    Before each system call, the kernel runs the filter on a ``struct seccomp_data``, which has the
+    call's number, the architecture and the arguments. After a check of the architecture, the filter
+    compares the number with one call after the other. If it is that call, the filter returns what
+    to do with it. A call that it does not know is refused by the last instruction.
+    """
+    machine = _MACHINES[architecture]
+    return [
+        *_check_architecture(machine),
+        *_allow_harmless_calls(machine),
+        *_allow_threads(machine),
+        *_allow_calls_on_open_files(machine),
+        *_allow_calls_on_own_process(machine, pid),
+        _REFUSE_CALL,
+    ]
 
 
 def is_available() -> bool:
@@ -150,18 +181,18 @@ def is_available() -> bool:
 
 def install_syscall_filter() -> None:
     """Filter the system calls of this process from now on. It must have a single thread."""
-    code = b"".join(
-        struct.pack("=HBBI", *instruction)
-        for instruction in bpf_program(platform.machine(), os.getpid())
-    )
-    buffer = ctypes.create_string_buffer(code, len(code))
-    # struct sock_fprog: number of instructions, padding, pointer.
-    program = struct.pack("@HP", len(code) // 8, ctypes.addressof(buffer))
+    instructions = bpf_program(platform.machine(), os.getpid())
+    code = b"".join(struct.pack(_INSTRUCTION_FORMAT, *each) for each in instructions)
+    code_buffer = ctypes.create_string_buffer(code, len(code))
+    # struct sock_fprog: number of instructions, padding, pointer to the first one.
+    program = struct.pack("@HP", len(instructions), ctypes.addressof(code_buffer))
     _libc().prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
     # Old kernels slow down processes that have a filter, as a defence against speculation attacks.
     # The flag prevents it. Kernels that do not know the flag fail, so it is left out then.
-    has_failed = _seccomp(_SET_FILTER, _KEEP_SPECULATION, program) != 0
-    if has_failed and _seccomp(_SET_FILTER, 0, program) != 0:
+    is_installed = _seccomp(_SET_FILTER, _KEEP_SPECULATION, program) == 0
+    if not is_installed:
+        is_installed = _seccomp(_SET_FILTER, 0, program) == 0
+    if not is_installed:
         error_number = ctypes.get_errno()
         message = f"cannot filter system calls: {os.strerror(error_number)}"
         raise OSError(error_number, message)
@@ -184,57 +215,90 @@ def _seccomp(operation: int, flags: int, argument: bytes) -> int:
     return int(_libc().syscall(*numbers, argument))
 
 
-def _bpf_instructions(machine: _Machine, pid: int) -> Iterator[_Instruction]:
-    """Yield the instructions of the filter, which end with the refusal of all other calls."""
-    # Another architecture numbers its calls differently, so its calls kill the process.
-    yield _LOAD, 0, 0, _ARCHITECTURE_OFFSET
-    yield _JUMP_IF_EQUAL, 1, 0, machine.audit_arch
-    yield _RETURN, 0, 0, _KILL
-    yield _LOAD, 0, 0, _CALL_NUMBER_OFFSET
-    # The x32 calls of x86_64 could bypass the rules below, because their numbers have one bit more.
-    yield _JUMP_IF_AT_LEAST, 0, 1, _X32_CALL_BIT
+def _check_architecture(machine: _Machine) -> Iterator[_Instruction]:
+    """Kill processes of another architecture, and leave the call's number in the accumulator.
+
+    Another architecture numbers its calls differently, so the rest of the filter would allow wrong
+    calls. The x32 calls of x86_64 have the same architecture, and numbers with one bit more.
+    """
+    yield _load(_ARCHITECTURE_OFFSET)
+    yield _Instruction(_JUMP_IF_EQUAL, 1, 0, machine.audit_arch)
+    yield _KILL_PROCESS
+    yield _load(_CALL_NUMBER_OFFSET)
+    yield _Instruction(_JUMP_IF_AT_LEAST, 0, 1, _X32_CALL_BIT)
     yield _REFUSE_CALL
 
-    index = machine.number_index
-    for numbers in _CALLS.values():
-        if index < len(numbers):  # the call exists on this machine
-            yield from _if_call(numbers[index], _ALLOW_CALL)
 
+def _allow_harmless_calls(machine: _Machine) -> Iterator[_Instruction]:
+    """Allow the calls of ``_CALLS``, whatever their arguments."""
+    for numbers in _CALLS.values():
+        exists_on_machine = machine.number_index < len(numbers)
+        if exists_on_machine:
+            yield from _if_call(machine, numbers, _ALLOW_CALL)
+
+
+def _allow_threads(machine: _Machine) -> Iterator[_Instruction]:
+    """Allow to start threads, and no processes."""
     # The flags of ``clone3`` lie in memory, which no filter sees. If the call seems not to exist
     # (ENOSYS), glibc starts threads with ``clone`` instead.
-    yield from _if_call(_CLONE3[index], _PRETEND_CALL_IS_MISSING)
+    yield from _if_call(machine, _CLONE3, _PRETEND_CALL_IS_MISSING)
     starts_thread = _allow_if_argument(0, _JUMP_IF_BIT_SET, _CLONE_THREAD)
-    yield from _if_call(_CLONE[index], *starts_thread)
+    yield from _if_call(machine, _CLONE, *starts_thread)
+
+
+def _allow_calls_on_open_files(machine: _Machine) -> Iterator[_Instruction]:
+    """Allow ``newfstatat`` and ``fcntl`` for open files, except commands that may send signals."""
     # With this flag the call is about an open file, and not about a path.
     is_about_open_file = _allow_if_argument(3, _JUMP_IF_BIT_SET, _AT_EMPTY_PATH)
-    yield from _if_call(_NEWFSTATAT[index], *is_about_open_file)
+    yield from _if_call(machine, _NEWFSTATAT, *is_about_open_file)
     # ``fcntl`` is allowed unless _F_GETLK <= command < _F_LINUX_SPECIFIC_BASE.
     yield from _if_call(
-        _FCNTL[index],
+        machine,
+        _FCNTL,
         _load_argument(1),
-        (_JUMP_IF_AT_LEAST, 1, 0, _F_LINUX_SPECIFIC_BASE),  # jumps to _ALLOW_CALL
-        (_JUMP_IF_AT_LEAST, 1, 0, _F_GETLK),  # jumps to _REFUSE_CALL
+        _Instruction(_JUMP_IF_AT_LEAST, 1, 0, _F_LINUX_SPECIFIC_BASE),  # jumps to _ALLOW_CALL
+        _Instruction(_JUMP_IF_AT_LEAST, 1, 0, _F_GETLK),  # jumps to _REFUSE_CALL
         _ALLOW_CALL,
         _REFUSE_CALL,
     )
+
+
+def _allow_calls_on_own_process(machine: _Machine, pid: int) -> Iterator[_Instruction]:
+    """Allow the process ``pid`` to read and change its own limits, and to signal itself."""
     is_about_this_process = _allow_if_argument(0, _JUMP_IF_EQUAL, 0)
-    yield from _if_call(_PRLIMIT[index], *is_about_this_process)
+    yield from _if_call(machine, _PRLIMIT, *is_about_this_process)
     # ``abort`` sends a signal to its own process.
     signals_itself = _allow_if_argument(0, _JUMP_IF_EQUAL, pid)
-    yield from _if_call(_TGKILL[index], *signals_itself)
-    yield _REFUSE_CALL
+    yield from _if_call(machine, _TGKILL, *signals_itself)
 
 
-def _if_call(number: int, *body: _Instruction) -> Iterator[_Instruction]:
-    """Run instructions, the last of which returns, if the accumulator holds this call's number."""
-    yield _JUMP_IF_EQUAL, 0, len(body), number
+def _if_call(
+    machine: _Machine, numbers: Sequence[int], *body: _Instruction
+) -> Iterator[_Instruction]:
+    """Run ``body`` if the accumulator holds the number that a call has on this machine.
+
+    The last instruction of the body returns. A body that loads an argument overwrites the
+    accumulator, so all its paths have to return.
+    """
+    yield _Instruction(_JUMP_IF_EQUAL, 0, len(body), numbers[machine.number_index])
     yield from body
 
 
+def _load(offset: int) -> _Instruction:
+    """Load the word at an offset of ``struct seccomp_data`` [bytes]."""
+    return _Instruction(_LOAD, 0, 0, offset)
+
+
 def _load_argument(argument_index: int) -> _Instruction:
-    return (_LOAD, 0, 0, _ARGUMENTS_OFFSET + _ARGUMENT_BYTES * argument_index)
+    """Load the lower half of an argument, which has 64 bits; both machines are little-endian."""
+    return _load(_ARGUMENTS_OFFSET + _ARGUMENT_BYTES * argument_index)
 
 
 def _allow_if_argument(argument_index: int, test: int, operand: int) -> Sequence[_Instruction]:
     """Allow the call if one of its arguments passes ``test``, a jump; refuse it otherwise."""
-    return (_load_argument(argument_index), (test, 0, 1, operand), _ALLOW_CALL, _REFUSE_CALL)
+    return (
+        _load_argument(argument_index),
+        _Instruction(test, 0, 1, operand),
+        _ALLOW_CALL,
+        _REFUSE_CALL,
+    )
