@@ -21,7 +21,7 @@ from rilievo.geometry.surfaces.ramps import PointIndices
 
 _NO_TEARS = Cut(grazing=0.0, jump=1e9)
 """Limits at which nothing is torn."""
-_MIN_RATIO = 1.01
+_MIN_DEPTH_RATIO = 1.01
 """Least ratio of the layer's depth to the surface's, so that neither shows through the other."""
 
 
@@ -76,7 +76,13 @@ def fill_tears(
         colours: Colours of the points; None without a photograph.
     """
     is_torn = ~np.logical_and(*faces.drawn_masks)
-    layer = layer_behind_edges(lattice, reach - COARSE_STEP, min_edge_step, _MIN_RATIO)
+    # Coarse cells are drawn as wholes, so the layer reaches up to a coarse step too far.
+    layer = layer_behind_edges(
+        lattice,
+        max_reach=reach - COARSE_STEP,
+        min_edge_step=min_edge_step,
+        min_depth_ratio=_MIN_DEPTH_RATIO,
+    )
     if layer is None:
         no_triangles = np.empty((0, 3), np.int32)
         return Fill(
