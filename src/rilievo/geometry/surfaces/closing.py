@@ -1,12 +1,11 @@
 """Close the surface of a whole panorama behind the camera and at the poles."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.arrays.shapes import Bool, Field, Int32, Mask, Shaped, Vectors
+from rilievo.arrays.shapes import Field, Int32, Mask, Shaped, Vectors
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.surfaces.lattice import (
@@ -19,6 +18,8 @@ from rilievo.geometry.surfaces.lattice import (
 
 _POLE_TOLERANCE = 1e-3
 """Angle between the edge of an image and a pole up to which the image reaches it [rad]."""
+_TOP, _BOTTOM = -1, 1
+"""Sides of a panorama; also signs of the latitude, which grows down."""
 
 
 def sample_closed_lattice(
@@ -31,8 +32,8 @@ def sample_closed_lattice(
 ) -> Lattice:
     """Sample a lattice as ``sample_lattice`` does, and close it if the image goes round.
 
-    The first columns are repeated after the last ones, so that the lattice has one more sample
-    beyond the seam.
+    If it shows all longitudes, its first columns are repeated after the last ones, so that the last
+    sampled column is the first one again, and triangles cross the seam.
     """
     width = depth.shape[1]
     if camera.lens.goes_round(width):
@@ -52,12 +53,12 @@ def _repeat_first_columns(
     return np.concatenate([field, field[..., :column_count]], axis=-1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cap:
     """Fan of triangles that closes a surface at a pole.
 
     Attributes:
-        side: -1 at the top of the image, 1 at the bottom.
+        side: -1 at the top of the image, 1 at the bottom, as the sign of y.
         row: Row of the image's edge at the pole [px].
         ring: Vertices around the pole, in the order of columns.
     """
@@ -69,36 +70,37 @@ class Cap:
     def triangles(self, pole: int) -> Triangles:
         """Triangles to the vertex ``pole``, counter-clockwise as the camera sees them."""
         left, right = self.ring[:-1], self.ring[1:]
-        is_at_bottom = self.side > 0
+        is_at_bottom = self.side == _BOTTOM
         first, second = (right, left) if is_at_bottom else (left, right)
         return np.stack([first, second, np.full_like(left, pole)], axis=1)
 
 
 def pole_caps(
-    lattice: Lattice,
-    vertex_index: Int32[np.ndarray, "n"],
-    is_vertex: Bool[np.ndarray, "a b"],
-    *,
-    height: int,
-    cut: Cut,
-) -> Iterator[Cap]:
-    """Yield a cap for each pole that a panorama reaches and surrounds without a tear.
+    lattice: Lattice, vertex_index: Int32[np.ndarray, "a b"], *, height: int, cut: Cut
+) -> list[Cap]:
+    """Make a cap for each pole that a panorama reaches and surrounds without a tear.
 
-    ``is_vertex`` masks the points that are vertices, and ``height`` is that of the panorama [px].
+    Args:
+        lattice: Points of the surface.
+        vertex_index: Vertex of each of these points; -1 for points that are no vertex.
+        height: Height of the panorama [px].
+        cut: Limits at which the surface is torn.
     """
     lens = lattice.camera.lens
     if not isinstance(lens, Equirectangular):
-        return
+        return []
     # Depth may jump once on the way from the ring to the pole, and once back.
     max_depth_ratio = np.float32(1 + cut.jump) ** 2
-    indices = vertex_index.reshape(is_vertex.shape)
-    for lattice_row, edge_row, side in ((0, -0.5, -1), (-1, height - 0.5, 1)):
+    caps = []
+    for side, lattice_row, edge_row in ((_TOP, 0, -0.5), (_BOTTOM, -1, height - 0.5)):
         latitude = (edge_row - lens.cy) / lens.fy
         reaches_pole = abs(latitude - side * math.pi / 2) < _POLE_TOLERANCE
         depth = lattice.depth[lattice_row]
         is_smooth = depth.max() <= depth.min() * max_depth_ratio
-        is_on_ring = is_vertex[lattice_row]
+        vertices = vertex_index[lattice_row]
+        is_vertex = vertices >= 0
         # Vertices may be missing where flat parts were merged, but not at the seam.
-        surrounds_pole = lattice.valid[lattice_row].all() and is_on_ring[0] and is_on_ring[-1]
+        surrounds_pole = lattice.valid[lattice_row].all() and is_vertex[0] and is_vertex[-1]
         if reaches_pole and surrounds_pole and is_smooth:
-            yield Cap(side, edge_row, indices[lattice_row][is_on_ring])
+            caps.append(Cap(side=side, row=edge_row, ring=vertices[is_vertex]))
+    return caps

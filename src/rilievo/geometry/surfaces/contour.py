@@ -34,6 +34,12 @@ class Contoured:
     columns: Field
     rows: Field
 
+    @classmethod
+    def unmoved(cls, lattice: Lattice) -> "Contoured":
+        """The lattice itself, whose points lie at whole columns and rows."""
+        rows, columns = (grid.astype(np.float32) for grid in np.indices(lattice.valid.shape))
+        return cls(lattice=lattice, columns=columns, rows=rows)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rim:
@@ -58,17 +64,17 @@ def smooth_contours(lattice: Lattice, faces: Faces, triangles: Triangles, cut: C
     Rim points move in the picture, and stay on the surface. No triangle turns over, and the change
     of depth is limited by ``cut.jump``.
     """
-    height, width = lattice.valid.shape
-    rows, columns = (grid.astype(np.float32) for grid in np.mgrid[:height, :width])
+    unmoved = Contoured.unmoved(lattice)
     rim = _find_rim(faces, triangles, lattice.valid.size)
     if not rim.points.size:
-        return Contoured(lattice=lattice, columns=columns, rows=rows)
+        return unmoved
 
-    positions = np.stack([columns.reshape(-1), rows.reshape(-1)], axis=1)
+    height, width = lattice.valid.shape
+    positions = np.stack([unmoved.columns.reshape(-1), unmoved.rows.reshape(-1)], axis=1)
     original = positions[rim.points]
     is_inner = (original > 0).all(axis=1) & (original < [width - 1, height - 1]).all(axis=1)
-    moved = _smooth_rims(original, rim.sides, np.asarray(is_inner))
-    _undo_flips(moved, original, rim.corners, positions[rim.triangles])
+    smoothed = _smooth_rims(original, rim.sides, np.asarray(is_inner))
+    moved = _without_flips(smoothed, original, rim.corners, positions[rim.triangles])
     smooth_lattice = _move_rim_on_planes(lattice, rim, moved, cut)
 
     positions[rim.points] = moved
@@ -128,21 +134,12 @@ def _smooth_rims(
     ``side_ends`` are the two points of each side of the rim. ``is_inner`` masks the points that do
     not lie on the border of the photograph.
     """
-    side_starts, side_stops = side_ends.T
-    point_count = len(original)
-    has_two_neighbours = np.bincount(side_ends.reshape(-1), minlength=point_count) == 2
-    is_movable = (is_inner & has_two_neighbours)[:, None]
+    neighbour_counts = np.bincount(side_ends.reshape(-1), minlength=len(original))
+    is_movable = (is_inner & (neighbour_counts == 2))[:, None]
     position = original.astype(np.float64)
     for _ in range(_ROUNDS):
-        neighbour_sum = np.stack(
-            [
-                np.bincount(side_starts, values[side_stops], point_count)
-                + np.bincount(side_stops, values[side_starts], point_count)
-                for values in position.T
-            ],
-            axis=1,
-        )
-        halfway = (neighbour_sum / 2 + position) / 2
+        mean_of_neighbours = _sum_of_neighbours(position, side_ends) / 2
+        halfway = (mean_of_neighbours + position) / 2
         move = np.where(is_movable, halfway, position) - original
         length = np.sqrt((move * move).sum(axis=1, keepdims=True))
         # Moves that are too long are shortened.
@@ -150,27 +147,55 @@ def _smooth_rims(
     return position.astype(np.float32)
 
 
-def _undo_flips(
+def _sum_of_neighbours(
+    position: Float64[np.ndarray, "n 2"], side_ends: Int[np.ndarray, "k 2"]
+) -> Float64[np.ndarray, "n 2"]:
+    """Sum of the positions of each rim point's neighbours, the other ends of its sides."""
+    first_ends, second_ends = side_ends.T
+    sums = [
+        np.bincount(first_ends, coordinate[second_ends], len(position))
+        + np.bincount(second_ends, coordinate[first_ends], len(position))
+        for coordinate in position.T
+    ]
+    return np.stack(sums, axis=1)
+
+
+def _without_flips(
     moved: Float32[np.ndarray, "n 2"],
     original: Float32[np.ndarray, "n 2"],
     rim_corners: Int[np.ndarray, "m 3"],
     corners: Float32[np.ndarray, "m 3 2"],
-) -> None:
-    """Undo moves of rim points, in place, until no triangle turns over or becomes a sliver.
+) -> Float32[np.ndarray, "n 2"]:
+    """Positions of rim points without the moves that turn a triangle over or make it a sliver.
 
-    ``rim_corners`` is the rim point at each corner of the triangles, or -1, and ``corners`` are the
-    original positions of all corners.
+    A point that moves back may make a sliver of another triangle, so this is repeated until there
+    are none.
+
+    Args:
+        moved: New positions of the rim points.
+        original: Their original positions.
+        rim_corners: Rim point at each corner of the triangles; -1 for a corner elsewhere.
+        corners: Original positions of all corners of the triangles.
     """
+    position = moved.copy()
+    if not len(rim_corners):
+        return position
     min_area = _MIN_AREA_FRACTION * _twice_signed_area(corners)
-    while len(rim_corners):
-        is_rim = (rim_corners >= 0)[..., None]
-        moved_corners = np.where(is_rim, moved[rim_corners], corners)
+    is_at_rim = (rim_corners >= 0)[..., None]
+    while True:
+        # ``where`` discards the position that -1 selects.
+        moved_corners = np.where(is_at_rim, position[rim_corners], corners)
         is_sliver = _twice_signed_area(moved_corners) < min_area
         if not is_sliver.any():
-            return
-        undone = np.unique(rim_corners[is_sliver])
-        undone = undone[undone >= 0]
-        moved[undone] = original[undone]
+            return position
+        moved_back = _rim_points_of(rim_corners[is_sliver])
+        position[moved_back] = original[moved_back]
+
+
+def _rim_points_of(rim_corners: Int[np.ndarray, "m 3"]) -> PointIndices:
+    """Rim points at the corners of some triangles, each once; -1 stands for corners elsewhere."""
+    points = np.unique(rim_corners)
+    return points[points >= 0]
 
 
 def _twice_signed_area(corners: Float32[np.ndarray, "m 3 2"]) -> Float32[np.ndarray, "m"]:
@@ -193,16 +218,10 @@ def _move_rim_on_planes(
     new_pixels = first_pixel + lattice.rows.step * new_positions.T.astype(np.float64)
     new_rays = lattice.camera.rays(new_pixels)
 
-    # On a plane with the normal n, depth along the ray r is in proportion to 1 / (n · r).
-    normals = _summed_normals(points, rim)
-    old_product = np.einsum("cn,cn->n", normals, old_rays)
-    new_product = np.einsum("cn,cn->n", normals, new_rays)
-    faces_camera = new_product < 0
-    safe_divisor = np.where(faces_camera, new_product, -1)
-    factor = np.where(faces_camera, old_product / safe_divisor, 1)
+    factor = _depth_factor_on_planes(_summed_normals(points, rim), old_rays, new_rays)
     max_change = _MAX_FACTOR_CHANGE * cut.jump
     factor = np.clip(factor, 1 - max_change, 1 + max_change)
-    _limit_steepening(factor, depth[rim.triangles], rim.corners, cut)
+    factor = _limit_steepening(factor, depth[rim.triangles], rim.corners, cut)
 
     depth[rim.points] *= factor
     points[:, rim.points] = new_rays * depth[rim.points]
@@ -213,23 +232,48 @@ def _move_rim_on_planes(
     )
 
 
+def _depth_factor_on_planes(
+    normals: Float64[np.ndarray, "3 n"],
+    old_rays: Float64[np.ndarray, "3 n"],
+    new_rays: Float64[np.ndarray, "3 n"],
+) -> Float64[np.ndarray, "n"]:
+    """Factor of the depth of points that move from one ray to another on their planes.
+
+    On a plane with the normal n, depth along the ray r is in proportion to 1 / (n · r). Normals are
+    of any length. Where the new ray meets the plane from behind or not at all, the factor is 1.
+    """
+    old_product = np.einsum("cn,cn->n", normals, old_rays)
+    new_product = np.einsum("cn,cn->n", normals, new_rays)
+    faces_camera = new_product < 0
+    safe_divisor = np.where(faces_camera, new_product, -1)
+    return np.where(faces_camera, old_product / safe_divisor, 1)
+
+
 def _limit_steepening(
     factor: Float64[np.ndarray, "r"],
     corner_depth: Float64[np.ndarray, "m 3"],
     rim_corners: Int[np.ndarray, "m 3"],
     cut: Cut,
-) -> None:
-    """Limit the depth factors of rim points, in place, where a triangle would become too steep."""
+) -> Float64[np.ndarray, "r"]:
+    """Limit the depth factors of rim points where a triangle would become too steep.
+
+    Args:
+        factor: Factor of the depth of each rim point.
+        corner_depth: Depth at the corners of the triangles before the change.
+        rim_corners: Rim point at each of these corners; -1 for a corner elsewhere.
+        cut: Limits at which the surface is torn.
+    """
     max_change = _MAX_STEEP_CHANGE * cut.jump
-    # Corners with -1 are not at the rim; ``where`` discards the factor that -1 selects for them.
+    # ``where`` discards the factor that -1 selects.
     new_depth = np.where(rim_corners >= 0, factor[rim_corners], 1) * corner_depth
     # A surface may have the ratio 1 + jump. Two corners that change by ``max_change`` in opposite
     # directions add about twice that.
     max_ratio = (1 + cut.jump) * (1 + 2 * max_change)
     is_steep = new_depth.max(axis=1) > max_ratio * new_depth.min(axis=1)
-    steep_points = np.unique(rim_corners[is_steep])
-    steep_points = steep_points[steep_points >= 0]
-    factor[steep_points] = factor[steep_points].clip(1 - max_change, 1 + max_change)
+    steep_points = _rim_points_of(rim_corners[is_steep])
+    limited = factor.copy()
+    limited[steep_points] = factor[steep_points].clip(1 - max_change, 1 + max_change)
+    return limited
 
 
 def _summed_normals(points: Float64[np.ndarray, "3 p"], rim: _Rim) -> Float64[np.ndarray, "3 n"]:

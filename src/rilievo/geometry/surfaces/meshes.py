@@ -11,12 +11,23 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.arrays.shapes import Bool, Field, Float32, Int32, Mask, Matrix, Pixels, UInt8, Vectors
+from rilievo.arrays.shapes import (
+    Bool,
+    Field,
+    Float32,
+    Int32,
+    Mask,
+    Matrix,
+    Pixels,
+    Size,
+    UInt8,
+    Vectors,
+)
 from rilievo.errors import OptionError
 from rilievo.geometry.cameras.camera import Camera, as_camera
 from rilievo.geometry.surfaces.backing import COARSE_STEP, Backing, layer_behind_edges
 from rilievo.geometry.surfaces.closing import Cap, pole_caps, sample_closed_lattice
-from rilievo.geometry.surfaces.contour import smooth_contours
+from rilievo.geometry.surfaces.contour import Contoured, smooth_contours
 from rilievo.geometry.surfaces.fill import Fill, fill_tears
 from rilievo.geometry.surfaces.flat import merge_flat_triangles
 from rilievo.geometry.surfaces.floating_pieces import lay_back_pieces
@@ -136,20 +147,23 @@ def flying_pixels(
     Sharp edges and thin objects have none. ``jump`` is the least relative difference of depth from
     each neighbour, down and across.
     """
-    flying = np.zeros(depth.shape, bool)
-    for axis in (0, 1):
-        lines, is_valid = np.moveaxis(depth, axis, 0), np.moveaxis(valid, axis, 0)
-        min_ratio = np.float32(1 + jump[axis])
-        with np.errstate(invalid="ignore"):
-            rises = lines[1:] > lines[:-1] * min_ratio
-            falls = lines[:-1] > lines[1:] * min_ratio
-        are_both_valid = is_valid[1:] & is_valid[:-1]
-        rises &= are_both_valid
-        falls &= are_both_valid
-        # A view of the mask, without the border, where pixels have only one neighbour.
-        inner_flying = np.moveaxis(flying, axis, 0)[1:-1]
-        inner_flying |= (rises[1:] & rises[:-1]) | (falls[1:] & falls[:-1])
-    return flying
+    max_jump_down, max_jump_across = jump
+    flies_down = _is_flying_down(depth, valid, max_jump_down)
+    flies_across = _is_flying_down(depth.T, valid.T, max_jump_across).T
+    return flies_down | flies_across
+
+
+def _is_flying_down(depth: Field, valid: Mask, min_jump: float) -> Mask:
+    """Whether depth rises, or falls, from the row above to each pixel, and on to the row below."""
+    min_ratio = np.float32(1 + min_jump)
+    are_both_valid = valid[1:] & valid[:-1]
+    with np.errstate(invalid="ignore"):
+        rises = are_both_valid & (depth[1:] > depth[:-1] * min_ratio)
+        falls = are_both_valid & (depth[:-1] > depth[1:] * min_ratio)
+    # The first and the last row have only one neighbour.
+    is_flying = np.zeros(depth.shape, bool)
+    is_flying[1:-1] = (rises[1:] & rises[:-1]) | (falls[1:] & falls[:-1])
+    return is_flying
 
 
 def _flying_points(
@@ -359,44 +373,62 @@ def mesh(
         pieces=pieces,
         fills_tears=bool(backing),
     )
-    lattice, faces, cut = surface.lattice, surface.faces, surface.cut
-    fill = None
-    if backing and lattice.valid.any():
-        fill = fill_tears(
-            lattice,
-            faces,
-            min_edge_step=surface.min_edge_step,
-            reach=_reach_in_points(backing, lattice),
-            colours=None if colours is None else _sample_colours(colours, lattice),
-        )
-
-    triangles = _reduce_triangles(lattice, faces, flatness, most)
-    is_vertex = np.zeros(lattice.valid.size, bool)
-    is_vertex[triangles] = True
-    vertex_index = np.cumsum(is_vertex, dtype=np.int32) - np.int32(1)
-    is_vertex = is_vertex.reshape(lattice.valid.shape)
-    point_normals = _mesh_normals(faces, lattice, is_moved=surface.is_moved)
-    rows, columns = (indices.astype(np.float32) for indices in np.nonzero(is_vertex))
+    triangles = _reduce_triangles(surface.lattice, surface.faces, flatness, most)
+    vertex_index = _number_vertices(triangles, surface.lattice.valid.shape)
+    contoured = Contoured.unmoved(surface.lattice)
     if smooth:
-        contoured = smooth_contours(lattice, faces, triangles, cut)
-        lattice = contoured.lattice
-        rows, columns = contoured.rows[is_vertex], contoured.columns[is_vertex]
-
-    pixel_step = np.float32(step)
-    u = lattice.columns.start + pixel_step * columns
-    v = lattice.rows.start + pixel_step * rows
-    front = Mesh(
-        points=np.ascontiguousarray(lattice.points[:, is_vertex].T),
-        normals=np.ascontiguousarray(point_normals[:, is_vertex].T),
-        pixels=np.ascontiguousarray(np.array([u, v], np.float32).T),
-        triangles=vertex_index[triangles],
-    )
+        contoured = smooth_contours(surface.lattice, surface.faces, triangles, surface.cut)
+    front = _front_mesh(surface, contoured, triangles, vertex_index)
     if camera.lens.goes_round(depth.shape[1]):
-        for cap in pole_caps(lattice, vertex_index, is_vertex, height=len(depth), cut=cut):
+        height = depth.shape[0]
+        for cap in pole_caps(contoured.lattice, vertex_index, height=height, cut=surface.cut):
             front = _add_cap(front, cap)
-    if fill is None:
+    if not (backing and surface.lattice.valid.any()):
         return front
-    return _add_fill(front, fill, lattice, np.where(is_vertex.reshape(-1), vertex_index, -1))
+
+    fill = fill_tears(
+        surface.lattice,
+        surface.faces,
+        min_edge_step=surface.min_edge_step,
+        reach=_reach_in_points(backing, surface.lattice),
+        colours=None if colours is None else _sample_colours(colours, surface.lattice),
+    )
+    return _add_fill(front, fill, surface.lattice, vertex_index.reshape(-1))
+
+
+def _number_vertices(triangles: Triangles, shape: Size) -> Int32[np.ndarray, "a b"]:
+    """Vertex of each point of a lattice, in reading order; -1 for points of no triangle."""
+    is_vertex = np.zeros(shape, bool)
+    is_vertex.reshape(-1)[triangles] = True
+    vertex_index = np.cumsum(is_vertex, dtype=np.int32).reshape(shape) - np.int32(1)
+    return np.where(is_vertex, vertex_index, np.int32(-1))
+
+
+def _front_mesh(
+    surface: TornSurface,
+    contoured: Contoured,
+    triangles: Triangles,
+    vertex_index: Int32[np.ndarray, "a b"],
+) -> Mesh:
+    """Mesh of what the photograph shows.
+
+    Args:
+        surface: Surface before its contours were smoothed, which gives the normals.
+        contoured: Positions of its points in space and in the lattice.
+        triangles: Point indices of the triangles.
+        vertex_index: Vertex of each point; -1 for points that are no vertex.
+    """
+    is_vertex = vertex_index >= 0
+    normals = _mesh_normals(surface.faces, surface.lattice, is_moved=surface.is_moved)
+    rows, columns = surface.lattice.rows, surface.lattice.columns
+    u = columns.start + np.float32(columns.step) * contoured.columns[is_vertex]
+    v = rows.start + np.float32(rows.step) * contoured.rows[is_vertex]
+    return Mesh(
+        points=np.ascontiguousarray(contoured.lattice.points[:, is_vertex].T),
+        normals=np.ascontiguousarray(normals[:, is_vertex].T),
+        pixels=np.ascontiguousarray(np.array([u, v], np.float32).T),
+        triangles=vertex_index.reshape(-1)[triangles],
+    )
 
 
 def _reduce_triangles(
@@ -490,28 +522,34 @@ def _add_backing(
 def _add_fill(
     front: Mesh, fill: Fill, lattice: Lattice, vertex_index: Int32[np.ndarray, "n"]
 ) -> Mesh:
-    """Add the triangles of a fill to a mesh; those in tears share the vertices of the surface.
+    """Add the triangles of a fill to a mesh.
+
+    The new vertices come after those of the mesh: first the corners of triangles in tears, unless
+    they are vertices of the surface already, and then all corners behind edges, which have soft
+    colours.
 
     ``vertex_index`` is the vertex of each point of the lattice; -1 for points that are no vertex.
     """
-    vertex_of_tear = vertex_index[fill.tears.indices]
-    is_added = vertex_of_tear < 0
-    vertex_of_tear[is_added] = len(front.points) + np.arange(is_added.sum(), dtype=np.int32)
-    first_soft_vertex = np.int32(len(front.points) + is_added.sum())
-    added_indices = np.concatenate([fill.tears.indices[is_added], fill.behind.indices])
-    row, column = np.divmod(added_indices, lattice.valid.shape[1])
+    tears, behind = fill.tears, fill.behind
+    surface_vertex = vertex_index[tears.indices]
+    is_new = surface_vertex < 0
+    new_vertex = len(front.points) + np.cumsum(is_new, dtype=np.int32) - np.int32(1)
+    vertex_of_tear_corner = np.where(is_new, new_vertex, surface_vertex)
+    first_soft_vertex = np.int32(len(front.points) + is_new.sum())
+    triangles_in_tears = vertex_of_tear_corner[tears.triangles]
+    triangles_behind = first_soft_vertex + behind.triangles
+
+    new_indices = np.concatenate([tears.indices[is_new], behind.indices])
+    row, column = np.divmod(new_indices, lattice.valid.shape[1])
     u = lattice.columns.start + lattice.columns.step * column
     v = lattice.rows.start + lattice.rows.step * row
-    fill_triangles = [
-        vertex_of_tear[fill.tears.triangles],
-        first_soft_vertex + fill.behind.triangles,
-    ]
+    new_pixels = np.stack([u, v], axis=1).astype(np.float32)
     return Mesh(
-        points=np.concatenate([front.points, fill.tears.points[is_added], fill.behind.points]),
-        normals=np.concatenate([front.normals, fill.tears.normals[is_added], fill.behind.normals]),
-        pixels=np.concatenate([front.pixels, np.stack([u, v], axis=1).astype(np.float32)]),
-        triangles=np.concatenate([front.triangles, *fill_triangles]),
-        behind=sum(map(len, fill_triangles)),
-        soft_vertices=len(fill.behind.points),
+        points=np.concatenate([front.points, tears.points[is_new], behind.points]),
+        normals=np.concatenate([front.normals, tears.normals[is_new], behind.normals]),
+        pixels=np.concatenate([front.pixels, new_pixels]),
+        triangles=np.concatenate([front.triangles, triangles_in_tears, triangles_behind]),
+        behind=len(triangles_in_tears) + len(triangles_behind),
+        soft_vertices=len(behind.points),
         soft_picture=fill.soft_picture,
     )
