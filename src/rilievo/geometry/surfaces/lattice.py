@@ -20,8 +20,8 @@ Triangles = Int32[np.ndarray, "m 3"]
 
 _MIN_COSINE_TO_MODEL = np.float32(math.cos(math.radians(25)))
 """Least cosine between a triangle's normal and a model's that confirms the triangle."""
-_EDGE_ON = 6.0
-"""Angle between a surface and its rays below which the surface is edge-on [degrees]."""
+_MAX_EDGE_ON_ANGLE = 6.0
+"""Largest angle between a surface that is seen edge-on and its rays [degrees]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,37 +192,58 @@ def triangulate_cells(lattice: Lattice, cut: Cut, min_edge_step: float = np.inf)
     # Depth is scaled to about 1, so that its fourth powers do not overflow in float32. The unit is
     # a power of two, so that scaling rounds nothing.
     unit = np.ldexp(np.float32(1), int(np.frexp(lattice.depth.max())[1]))
-    points, depth, valid = lattice.points / unit, lattice.depth / unit, lattice.valid
-    is_falling = _choose_diagonals(depth, valid)
+    scaled_points, scaled_depth, valid = lattice.points / unit, lattice.depth / unit, lattice.valid
+    is_falling = _choose_diagonals(scaled_depth, valid)
 
-    torn_beside, torn_below = _torn_steps(depth, valid, cut)
+    torn_beside, torn_below = _torn_steps(scaled_depth, valid, cut)
     if min_edge_step < np.inf:
         edges = find_edge_steps(lattice, min_edge_step)
-        torn_beside |= edges.beside != 0
-        torn_below |= edges.below != 0
-    # The first triangle has the left side of its cell, and with a falling diagonal the lower one.
-    above_is_torn, below_is_torn = torn_beside[:-1], torn_beside[1:]
-    first_is_torn = torn_below[:, :-1] | np.where(is_falling, below_is_torn, above_is_torn)
-    second_is_torn = torn_below[:, 1:] | np.where(is_falling, above_is_torn, below_is_torn)
+        torn_beside = torn_beside | (edges.beside != 0)
+        torn_below = torn_below | (edges.below != 0)
+    first_is_torn, second_is_torn = _are_triangles_torn(torn_beside, torn_below, is_falling)
+    first_has_corners = np.logical_and.reduce(_corners_of_first(valid, is_falling))
+    second_has_corners = np.logical_and.reduce(_corners_of_second(valid, is_falling))
 
     first_model_normals = second_model_normals = None
     if lattice.normals is not None:
-        _, second_model_normals, first_model_normals, _ = cell_corners(lattice.normals)
+        # Each triangle has this corner, whichever diagonal splits the cell.
+        _, top_right, bottom_left, _ = cell_corners(lattice.normals)
+        first_model_normals, second_model_normals = bottom_left, top_right
     first = _normals_of_drawn(
-        points=_corners_of_first(points, is_falling),
-        depths=_corners_of_first(depth, is_falling),
-        may_be_drawn=np.logical_and.reduce(_corners_of_first(valid, is_falling)) & ~first_is_torn,
+        points=_corners_of_first(scaled_points, is_falling),
+        depths=_corners_of_first(scaled_depth, is_falling),
+        may_be_drawn=first_has_corners & ~first_is_torn,
         model_normals=first_model_normals,
         cut=cut,
     )
     second = _normals_of_drawn(
-        points=_corners_of_second(points, is_falling),
-        depths=_corners_of_second(depth, is_falling),
-        may_be_drawn=np.logical_and.reduce(_corners_of_second(valid, is_falling)) & ~second_is_torn,
+        points=_corners_of_second(scaled_points, is_falling),
+        depths=_corners_of_second(scaled_depth, is_falling),
+        may_be_drawn=second_has_corners & ~second_is_torn,
         model_normals=second_model_normals,
         cut=cut,
     )
     return Faces(is_falling=is_falling, first=first, second=second)
+
+
+def _are_triangles_torn(
+    torn_beside: Bool[np.ndarray, "h v"], torn_below: Bool[np.ndarray, "g w"], is_falling: Mask
+) -> tuple[Mask, Mask]:
+    """Whether a side of the first and of the second triangle of each cell is torn.
+
+    Steps are only examined along rows and columns, so diagonals are not torn themselves.
+
+    Args:
+        torn_beside: Whether the step from each point to the next column is torn.
+        torn_below: Whether the step from each point to the next row is torn.
+        is_falling: Whether each cell is split along its falling diagonal.
+    """
+    left_is_torn, right_is_torn = torn_below[:, :-1], torn_below[:, 1:]
+    upper_is_torn, lower_is_torn = torn_beside[:-1], torn_beside[1:]
+    # With a falling diagonal, the first triangle has the lower side of the cell.
+    first_is_torn = left_is_torn | np.where(is_falling, lower_is_torn, upper_is_torn)
+    second_is_torn = right_is_torn | np.where(is_falling, upper_is_torn, lower_is_torn)
+    return first_is_torn, second_is_torn
 
 
 def _choose_diagonals(depth: Field, valid: Mask) -> Mask:
@@ -296,10 +317,14 @@ def find_edge_steps(lattice: Lattice, min_step: float) -> Edges:
 def _edge_steps_down(
     inverse_depth: Float32[np.ndarray, "a b"], angle: float, min_step: float
 ) -> Float32[np.ndarray, "c b"]:
-    """Edges from each row to the next; ``angle`` is that between their rays [rad]."""
+    """Steps of 1/depth at the edges from each row to the next; 0 where there is no edge.
+
+    ``inverse_depth`` is NaN at points without depth, which have no edges, and ``angle`` is that
+    between the rays of a row and the next [rad].
+    """
     change = np.diff(inverse_depth, axis=0)
-    # Relative step of 1/depth on a surface at this angle to its rays.
-    edge_on_change = np.float32(angle / math.tan(math.radians(_EDGE_ON)))
+    # A surface at an angle a to rays that are d apart has a relative step of 1/depth of d / tan a.
+    edge_on_change = np.float32(angle / math.tan(math.radians(_MAX_EDGE_ON_ANGLE)))
     farther = np.minimum(inverse_depth[1:], inverse_depth[:-1])
     max_change = np.maximum(edge_on_change * farther, np.float32(min_step))
     return np.where(np.abs(change) > max_change, change, np.float32(0))
@@ -328,19 +353,24 @@ def _torn_steps_across(inverse_depth: Field, valid: Mask, cut: Cut) -> Bool[np.n
     """Mask of the steps to the next column at which the surface is torn."""
     rise = np.diff(inverse_depth, axis=1)
     is_known = valid[:, 1:] & valid[:, :-1]
-    # Range of the rises in the steps before and after each step, as far as they are known.
-    low, high = np.where(is_known, rise, np.inf), np.where(is_known, rise, -np.inf)
-    lowest, highest = np.full_like(rise, np.inf), np.full_like(rise, -np.inf)
-    lowest[:, 1:] = low[:, :-1]
-    highest[:, 1:] = high[:, :-1]
-    lowest[:, :-1] = np.minimum(lowest[:, :-1], low[:, 1:])
-    highest[:, :-1] = np.maximum(highest[:, :-1], high[:, 1:])
-
+    lowest, highest = _range_of_steps_beside(rise, is_known)
     # A step between two holes has no neighbouring steps, so it is never torn.
     has_no_neighbours = highest < lowest
     unexplained = np.where(has_no_neighbours, 0, np.maximum(rise - highest, lowest - rise))
     farther = np.minimum(inverse_depth[:, 1:], inverse_depth[:, :-1])
     return unexplained > cut.unexplained * cut.jump * farther
+
+
+def _range_of_steps_beside(
+    rise: Float32[np.ndarray, "h v"], is_known: Bool[np.ndarray, "h v"]
+) -> tuple[Float32[np.ndarray, "h v"], Float32[np.ndarray, "h v"]]:
+    """Smaller and larger one of the rises in the steps to the left and right of each step.
+
+    Steps that are not known do not count. If both are not, the range is from infinity to -infinity.
+    """
+    low = np.pad(np.where(is_known, rise, np.inf), [(0, 0), (1, 1)], constant_values=np.inf)
+    high = np.pad(np.where(is_known, rise, -np.inf), [(0, 0), (1, 1)], constant_values=-np.inf)
+    return np.minimum(low[:, :-2], low[:, 2:]), np.maximum(high[:, :-2], high[:, 2:])
 
 
 def _cross(p: Vectors, q: Vectors) -> Vectors:
@@ -353,7 +383,7 @@ def _cross(p: Vectors, q: Vectors) -> Vectors:
 def _is_visible(normals: Vectors, rays: Vectors, cut: Cut, model_normals: Vectors | None) -> Mask:
     """Whether triangles face the camera at more than the grazing angle.
 
-    A more grazing triangle counts as visible too if a model's unit normals agrees with it: ground
+    A more grazing triangle counts as visible, too, if a model's unit normals agree with it: ground
     that is seen at a grazing angle is real, and a ramp at an edge is not.
     """
     # The dot product with the ray is |normal| |ray| times the sine of the grazing angle.

@@ -68,8 +68,8 @@ def _collapse_bands(lattice: Lattice, min_step: float) -> Lattice:
 
     ``min_step`` is the least step of 1/depth between the ends of a band.
     """
-    bands = _find_bands(lattice, min_step)
-    bands = bands.select(_is_blurred_edge(bands, lattice, min_step))
+    candidates = _find_bands(lattice, min_step)
+    bands = candidates.select(_is_blurred_edge(candidates, lattice, min_step))
     depth = lattice.depth.reshape(-1)
     band_depth, near_depth, far_depth = depth[bands.points], depth[bands.near], depth[bands.far]
     # Depths are compared by their ratios.
@@ -96,8 +96,9 @@ class _Bands:
 def _is_blurred_edge(bands: _Bands, lattice: Lattice, min_step: float) -> Bool[np.ndarray, "n"]:
     """Tell which points lie on a blurred edge rather than on a wall or another real slope.
 
-    On a plane 1/depth is linear, so a wall continues beyond the near end with the same slope. The
-    slope there is measured over half the length of the band.
+    A band is a blurred edge if its step of 1/depth is large, it is narrow, and the slope ends at
+    its near end. On a plane 1/depth is linear, so a wall continues beyond the near end with the
+    same slope. The slope there is measured over half the length of the band.
     """
     height, width = lattice.valid.shape
     depth = lattice.depth.reshape(-1)
@@ -108,27 +109,39 @@ def _is_blurred_edge(bands: _Bands, lattice: Lattice, min_step: float) -> Bool[n
     length = np.hypot(rows, columns)
     max_length = _MAX_BAND_WIDTH * math.hypot(height, width)
 
-    # The point that lies half a band's length past the near end; the near end itself if that is
-    # outside of the picture.
-    half_rows = _half_rounded_away_from_zero(rows)
-    half_columns = _half_rounded_away_from_zero(columns)
-    row, column = near_row + half_rows, near_column + half_columns
-    is_inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-    point_beyond = np.where(is_inside, row * width + column, bands.near)
-    is_known = lattice.valid.reshape(-1)[point_beyond]
-    rise_beyond = np.where(is_known, 1 / depth[point_beyond] - 1 / depth[bands.near], 0)
-    length_ratio = np.maximum(np.hypot(half_rows, half_columns), 1) / np.maximum(length, 1)
+    rows_beyond = _half_rounded_away_from_zero(rows)
+    columns_beyond = _half_rounded_away_from_zero(columns)
+    length_beyond = np.hypot(rows_beyond, columns_beyond)
+    rise_beyond = _rise_beyond(bands.near, rows_beyond, columns_beyond, lattice)
+    length_ratio = np.maximum(length_beyond, 1) / np.maximum(length, 1)
     flattens_beyond_near = rise_beyond < _MAX_SLOPE_BEYOND * step * length_ratio
     return (step > min_step) & (length <= max_length) & flattens_beyond_near
 
 
+def _rise_beyond(
+    points: PointIndices, rows: PointIndices, columns: PointIndices, lattice: Lattice
+) -> Float32[np.ndarray, "n"]:
+    """Rise of 1/depth from each point to the one that is some rows and columns away.
+
+    It is 0 if that one lies outside of the lattice, or has no depth.
+    """
+    height, width = lattice.valid.shape
+    row, column = np.divmod(points, width)
+    row, column = row + rows, column + columns
+    is_inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+    point_beyond = np.where(is_inside, row * width + column, points)
+    depth = lattice.depth.reshape(-1)
+    has_depth = lattice.valid.reshape(-1)[point_beyond]
+    return np.where(has_depth, 1 / depth[point_beyond] - 1 / depth[points], 0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _SteepestNeighbours:
-    """Neighbour of each point to which 1/depth rises most; the point itself if it has none.
+    """Neighbour of each point to which 1/depth rises (or falls) most.
 
     Attributes:
-        points: Flat indices of these neighbours.
-        rises: Rise of 1/depth to them; 0 if there is none.
+        points: Flat indices of these neighbours; that of the point itself if it has none.
+        rises: Size of the rise (or fall) of 1/depth to them; 0 if there is none.
     """
 
     points: Int32[np.ndarray, "n"]
@@ -141,7 +154,10 @@ class _SteepestNeighbours:
         return cls(points=points, rises=np.zeros(point_count, np.float32))
 
     def add(self, source: PointIndices, target: PointIndices, rise: np.ndarray) -> None:
-        """Make ``target`` the neighbour of ``source`` where it is the steepest yet, in place."""
+        """Make each ``target`` the neighbour of its ``source`` if it is the steepest yet.
+
+        This changes the arrays. A source must not occur twice in one call.
+        """
         is_steeper = rise > self.rises[source]
         self.rises[source[is_steeper]] = rise[is_steeper]
         self.points[source[is_steeper]] = target[is_steeper]
@@ -149,32 +165,33 @@ class _SteepestNeighbours:
     def ends_of_paths(self, starts: PointIndices) -> PointIndices:
         """Points to which the steepest paths from some points lead.
 
-        By pointer doubling: after k rounds, each start points to what is 2^k steps along its path.
+        It is pointer doubling: after k rounds, each start points to the point that is 2^k steps
+        along its path.
         """
+        points_ahead = self.points.copy()
         for _ in range(_DOUBLINGS):
-            self.points[starts] = self.points[self.points[starts]]
-        return self.points[starts]
+            points_ahead[starts] = points_ahead[points_ahead[starts]]
+        return points_ahead[starts]
 
 
 def _find_bands(lattice: Lattice, min_step: float) -> _Bands:
     """Follow the steepest path of 1/depth from each point to the near and far end of its band."""
-    size, width = lattice.valid.size, lattice.valid.shape[1]
-    nearer = _SteepestNeighbours.without_any(size)
-    farther = _SteepestNeighbours.without_any(size)
+    point_count, width = lattice.valid.size, lattice.valid.shape[1]
+    nearer = _SteepestNeighbours.without_any(point_count)
+    farther = _SteepestNeighbours.without_any(point_count)
     band_points = []
     edges = find_edge_steps(lattice, _MIN_BAND_STEP_FRACTION * min_step)
-    for axis, inverse_depth_steps in edges.steps_by_axis():
-        steps = np.flatnonzero(inverse_depth_steps)
-        rise = inverse_depth_steps.reshape(-1)[steps]
-        # Steps to the next column are one column fewer than the points.
-        row, column = np.divmod(steps, inverse_depth_steps.shape[1])
-        first = row * width + column
-        second = first + (width if axis == 0 else 1)
-        nearer.add(first, second, rise)
-        farther.add(first, second, -rise)
-        nearer.add(second, first, -rise)
-        farther.add(second, first, rise)
-        band_points += [first, second]
+    for axis, rise_to_next in edges.steps_by_axis():
+        row, column = np.nonzero(rise_to_next)
+        rise = rise_to_next[row, column]
+        point = row * width + column
+        next_point = point + (width if axis == 0 else 1)
+        nearer.add(point, next_point, rise)
+        nearer.add(next_point, point, -rise)
+        # 1/depth falls towards farther points.
+        farther.add(point, next_point, -rise)
+        farther.add(next_point, point, rise)
+        band_points += [point, next_point]
     points = np.unique(np.concatenate(band_points))
     return _Bands(
         points=points, near=nearer.ends_of_paths(points), far=farther.ends_of_paths(points)
@@ -183,12 +200,12 @@ def _find_bands(lattice: Lattice, min_step: float) -> _Bands:
 
 def _is_beside_hole(valid: Mask) -> Mask:
     """Mask of the points next to an invalid one, along rows or columns."""
-    is_beside = np.zeros(valid.shape, bool)
-    for axis in (0, 1):
-        is_valid, marked = np.moveaxis(valid, axis, 0), np.moveaxis(is_beside, axis, 0)
-        marked[1:] |= ~is_valid[:-1]
-        marked[:-1] |= ~is_valid[1:]
-    return is_beside
+    is_beside_hole = np.zeros(valid.shape, bool)
+    is_beside_hole[1:] |= ~valid[:-1]
+    is_beside_hole[:-1] |= ~valid[1:]
+    is_beside_hole[:, 1:] |= ~valid[:, :-1]
+    is_beside_hole[:, :-1] |= ~valid[:, 1:]
+    return is_beside_hole
 
 
 def _half_rounded_away_from_zero(length: PointIndices) -> PointIndices:
