@@ -1,10 +1,10 @@
 """Read checkpoints of Monodepth2's program, without running code."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -148,7 +148,7 @@ def _read_pose_weights(folder: Path, depth_encoder: ResNetEncoder) -> _PoseWeigh
     frames = shape[1] // _POSE_CHANNELS
     if frames == 2:
         channels = depth_encoder.channels[-1]
-        decoder = _make_without_weights(PoseDecoder, channels, inputs=2, motions=1)
+        decoder = _make_without_weights(PoseDecoder, channels, num_maps=2, num_motions=1)
         return _PoseWeights(
             kind=PoseKind.SHARED,
             state=_select_and_prefix_weights("decoder", decoder, entries, path),
@@ -172,21 +172,29 @@ def _read_separate_pose_weights(folder: Path, decoder_entries: Entries) -> _Pose
     encoder_entries = read_torch_file(encoder_file)
     name = _resnet_name(encoder_entries, encoder_file)
     encoder = _make_without_weights(ResNetEncoder, name, colours=6)
-    decoder = _make_without_weights(PoseDecoder, encoder.channels[-1], inputs=1, motions=2)
+    decoder = _make_without_weights(PoseDecoder, encoder.channels[-1], num_maps=1, num_motions=2)
     state = _select_and_prefix_weights("encoder", encoder, encoder_entries, encoder_file)
     state |= _select_and_prefix_weights("decoder", decoder, decoder_entries, folder / POSE)
     return _PoseWeights(kind=PoseKind.SEPARATE, encoder=name, state=state)
 
 
 def _select_and_prefix_weights(
-    part: str, network: Any, entries: Entries, path: Path
+    part: str, network: torch.nn.Module, entries: Entries, path: Path
 ) -> dict[str, Tensor]:
     """Select the weights of a part of a network, under their names in the whole network."""
     tensors = select_network_tensors(network, entries, path)
     return {f"{part}.{key}": tensor for key, tensor in tensors.items()}
 
 
-def _make_without_weights(network_class: Any, *arguments: Any, **options: Any) -> Any:
+Arguments = ParamSpec("Arguments")
+Network = TypeVar("Network", bound=torch.nn.Module)
+
+
+def _make_without_weights(
+    network_class: Callable[Arguments, Network],
+    *arguments: Arguments.args,
+    **options: Arguments.kwargs,
+) -> Network:
     """Make a network whose tensors have shapes but no memory."""
     with torch.device("meta"):
         return network_class(*arguments, **options)
