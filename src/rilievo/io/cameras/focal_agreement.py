@@ -44,29 +44,61 @@ def check_focal_lengths_agree(
     Raises:
         InputError: If they state another focal length.
     """
-    fx, fy, cx, cy = intrinsics
-    has_size = len(sides) == 2
-    # Without a size, assume that the principal point is the middle of the picture.
-    size = (sides[0], sides[1]) if has_size else (2 * cx + 1, 2 * cy + 1)
-    tolerance = MAX_ROUNDING if has_size else _MAX_DIFFERENCE_WITHOUT_SIZE
-    numbers = named_numbers(entries)
-    for normalized_name, number in numbers.items():
+    fx, _, cx, cy = intrinsics
+    if len(sides) != 2:
+        # Assume that the principal point is the middle of the picture.
+        guessed_size = (2 * cx + 1, 2 * cy + 1)
+        _check_fields_of_view_agree(
+            entries,
+            intrinsics,
+            guessed_size,
+            _MAX_DIFFERENCE_WITHOUT_SIZE,
+            location,
+            has_distortion=has_distortion,
+        )
+        return
+
+    size = (sides[0], sides[1])
+    _check_fields_of_view_agree(
+        entries, intrinsics, size, MAX_ROUNDING, location, has_distortion=has_distortion
+    )
+    check_focal_mm_agrees(entries, fx, size, location)
+    has_sensor = first_number(named_numbers(entries), SENSOR_WIDTHS) is not None
+    if has_sensor and not has_distortion:
+        check_sensor_fov_agrees(entries, fx, size, MAX_ROUNDING, location)
+
+
+def _check_fields_of_view_agree(
+    entries: Mapping[str, Any],
+    intrinsics: Sequence[float],
+    size: tuple[float, float],
+    tolerance: float,
+    location: str,
+    *,
+    has_distortion: bool,
+) -> None:
+    """Check that each field of view beside intrinsics implies the same focal length.
+
+    ``size`` is (width, height) of the pictures, and ``tolerance`` the largest relative difference
+    of two focal lengths.
+    """
+    fx, fy, *_ = intrinsics
+    for normalized_name, number in named_numbers(entries).items():
         angle_name = parse_angle_name(normalized_name)
         direction = angle_name.direction
         # NeRF's programs compute the angle as that of a pinhole, even if there is distortion.
         if direction is None or (has_distortion and not angle_name.is_of_nerf):
             continue
         focal = fy if direction is Direction.VERTICAL else fx
-        # focal / side = 1 / (2 tan(fov / 2))
-        focal_over_side = 0.5 / math.tan(angle_name.to_radians(number, location) / 2)
+        focal_over_side = _focal_over_side(angle_name.to_radians(number, location))
         implied_focals = [focal_over_side * side for side in _sides_along(direction, size)]
         if focal > 0 and not _is_close_to_any(focal, implied_focals, tolerance):
             raise conflicting_focal_lengths_error(focal, implied_focals[0], number, location)
-    if not has_size:
-        return
-    check_focal_mm_agrees(entries, fx, size, location)
-    if not has_distortion and first_number(numbers, SENSOR_WIDTHS) is not None:
-        check_sensor_fov_agrees(entries, fx, size, tolerance, location)
+
+
+def _focal_over_side(angle: float) -> float:
+    """Focal length of a pinhole, relative to the side that a field of view [rad] spans."""
+    return 0.5 / math.tan(angle / 2)
 
 
 def _sides_along(direction: Direction, size: tuple[float, float]) -> list[float]:
@@ -85,8 +117,12 @@ def _sides_along(direction: Direction, size: tuple[float, float]) -> list[float]
 
 
 def _is_close_to_any(focal: float, candidates: Sequence[float], tolerance: float) -> bool:
-    # The double negation makes NaN count as close, because an unknown value contradicts nothing.
-    return not all(abs(candidate / focal - 1) > tolerance for candidate in candidates)
+    """Whether a candidate differs from a focal length by at most ``tolerance``, relative to it.
+
+    NaN counts as close, because an unknown value contradicts nothing.
+    """
+    differences = [abs(candidate / focal - 1) for candidate in candidates]
+    return any(math.isnan(difference) or difference <= tolerance for difference in differences)
 
 
 def check_focal_mm_agrees_with_fov(
@@ -127,7 +163,7 @@ def check_focal_mm_agrees(
         return
     if is_in_pixels:
         raise conflicting_focal_lengths_error(fx, implied_focals[0], focal, location)
-    # fx comes from a field of view and has a unit that no file states: compare millimetres.
+    # fx has a unit that no file states, so the message compares both in millimetres.
     fx_mm = fx * focal.value / implied_focals[0]
     raise conflicting_focal_lengths_error(fx_mm, focal.value, focal, location, unit="mm")
 
@@ -185,10 +221,11 @@ def check_sensor_fov_agrees(
         if not angle_name.is_angle_of_sensor or not is_number(value):
             continue
         # An "angle" of 0 or 90 degrees is more likely a rotation than a field of view.
-        if not 0 < value < 180 or value == 90:
+        may_be_fov = 0 < value < 180 and value != 90
+        if not may_be_fov:
             continue
         number = NamedNumber(str(name), value)
-        focal_over_side = 0.5 / math.tan(angle_name.to_radians(number, location) / 2)
+        focal_over_side = _focal_over_side(angle_name.to_radians(number, location))
         implied_focals = [focal_over_side * side for side in _sides_along_sensor(entries, size)]
         if not _is_close_to_any(fx, implied_focals, tolerance):
             raise conflicting_focal_lengths_error(fx, implied_focals[0], number, location)

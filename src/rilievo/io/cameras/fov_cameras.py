@@ -66,6 +66,19 @@ _LENS_TYPE_ENTRIES = (
 """Names of entries that may say that a lens is not a pinhole."""
 _MAX_ASPECT_DIFFERENCE = 0.02
 """Largest relative difference between a stated aspect and that of the picture size."""
+_MAX_CENTRE_DIFFERENCE = 1.0
+"""Largest distance [px] of Gazebo's cx and cy from half the side of the picture.
+
+Gazebo writes half the side, and OpenCV's convention has half a pixel less.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FieldOfView:
+    """Horizontal and vertical field of view [rad]; None if not stated, but one of them is."""
+
+    horizontal: float | None
+    vertical: float | None
 
 
 def find_fov_cameras(content: Any, location: str) -> list[ParsedCamera]:
@@ -78,22 +91,21 @@ def find_fov_cameras(content: Any, location: str) -> list[ParsedCamera]:
     return list(_walk_tree(content, "", 0, nodes_left, location))
 
 
-def read_xml_views(root: Element, location: str) -> list[dict[str, Any]]:
+def read_xml_camera_entries(root: Element, location: str) -> list[dict[str, Any]]:
     """Convert Gazebo's and Mitsuba's cameras to entries for ``find_fov_cameras``.
 
     Raises:
         InputError: If Gazebo's intrinsics contradict its field of view.
     """
-    views = [
-        _read_gazebo_view(camera, location)
+    gazebo_cameras = [
+        _read_gazebo_camera(camera, location)
         for camera in root.iter("camera")
         if camera.findtext("horizontal_fov") is not None
     ]
-    for sensor in root.iter("sensor"):
-        view = _read_mitsuba_view(sensor)
-        if view is not None:
-            views.append(view)
-    return views
+    mitsuba_cameras = [
+        _read_mitsuba_sensor(sensor) for sensor in root.iter("sensor") if _is_mitsuba_camera(sensor)
+    ]
+    return gazebo_cameras + mitsuba_cameras
 
 
 def find_non_pinhole_entry(entries: Mapping[str, Any]) -> str | None:
@@ -110,7 +122,8 @@ def _walk_tree(
 ) -> Iterator[ParsedCamera]:
     """Yield the camera of a mapping; if it has none, search the mappings and lists in it.
 
-    ``label`` are the keys that lead to the node, and ``nodes_left`` ends after enough nodes.
+    ``label`` are the keys that lead to the node, and ``depth`` is their number. All calls share
+    ``nodes_left`` and take an element of it for each node, so that the search ends with it.
     """
     if depth > _MAX_DEPTH or next(nodes_left, None) is None:
         return
@@ -133,23 +146,33 @@ def _parse_fov_camera(entries: Mapping[str, Any], label: str, location: str) -> 
     """Parse the camera of one mapping; None if it has neither a field of view nor millimetres."""
     sides = _read_sides(entries, location)
     field_of_view = _parse_field_of_view(entries, sides, location)
-    if field_of_view is None:
-        camera = _parse_millimetre_camera(entries, sides, label, location)
-        if camera is None:
-            return None
-        if camera.size is not None:
-            fx = camera.numbers[0]
-            check_sensor_fov_agrees(entries, fx, camera.size, MAX_MILLIMETRE_ROUNDING, location)
+    if field_of_view is not None:
+        camera = _parse_angle_camera(entries, field_of_view, sides, label, location)
     else:
-        if _is_three_js(entries):
-            field_of_view = _apply_three_js_zoom(field_of_view, entries, location)
-        camera = _camera_from_fov(field_of_view, _read_aspect(entries), sides, label, location)
-        _check_focal_mm_agrees(entries, camera, location)
+        camera = _parse_millimetre_camera(entries, sides, label, location)
+    if camera is None:
+        return None
 
     _check_is_pinhole(entries, location)
     _check_is_centred(entries, location)
+    _check_has_square_pixels(entries, location)
     check_no_picture_changes(entries, sides or (), location, can_zoom=_is_three_js(entries))
     return replace(camera, note=unapplied_orientation_note(entries))
+
+
+def _parse_angle_camera(
+    entries: Mapping[str, Any],
+    field_of_view: _FieldOfView,
+    sides: tuple[float, float] | None,
+    label: str,
+    location: str,
+) -> ParsedCamera:
+    """Parse the camera of a mapping with a field of view, and check it by its millimetres."""
+    if _is_three_js(entries):
+        field_of_view = _apply_three_js_zoom(field_of_view, entries, location)
+    camera = _camera_from_fov(field_of_view, _read_aspect(entries), sides, label, location)
+    _check_focal_mm_agrees(entries, camera, location)
+    return camera
 
 
 def _is_three_js(entries: Mapping[str, Any]) -> bool:
@@ -172,14 +195,6 @@ def _read_sides(entries: Mapping[str, Any], location: str) -> tuple[float, float
             f"the image size is {shown}; expected a width and a height in pixels", path=location
         )
     return width, height
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _FieldOfView:
-    """Horizontal and vertical field of view [rad]; None if not stated, but one of them is."""
-
-    horizontal: float | None
-    vertical: float | None
 
 
 def _parse_field_of_view(
@@ -236,29 +251,39 @@ def _find_direction(
 def _apply_three_js_zoom(
     field_of_view: _FieldOfView, entries: Mapping[str, Any], location: str
 ) -> _FieldOfView:
-    """Apply the zoom of three.js, which enlarges the middle of the picture."""
-    view = entries.get("view")
-    if isinstance(view, Mapping) and view.get("enabled"):
-        shown_part = [view.get(name) for name in ("width", "height", "offsetX", "offsetY")]
-        full_picture = [view.get("fullWidth"), view.get("fullHeight"), 0, 0]
-        if shown_part != full_picture:
-            raise InputError(
-                "'view' (setViewOffset) selects a part of a larger image, which is not supported: "
-                "pass FX,FY,CX,CY of that part",
-                path=location,
-            )
+    """Apply the zoom of three.js, which enlarges the middle of the picture.
+
+    The zoom multiplies the focal length, so it divides the tangent of half the field of view.
+    """
+    _check_shows_full_picture(entries.get("view"), location)
     zoom = entries.get("zoom", 1)
     if not is_number(zoom) or not 0 < zoom < math.inf:
         quoted = printable(str(zoom)[:20])
         raise InputError(f"'zoom' is {quoted}; expected a positive number", path=location)
 
-    def narrow(angle: float | None) -> float | None:
-        """Divide the tangent of half a field of view by the zoom."""
+    def zoomed(angle: float | None) -> float | None:
         return None if angle is None else 2 * math.atan(math.tan(angle / 2) / zoom)
 
     return _FieldOfView(
-        horizontal=narrow(field_of_view.horizontal), vertical=narrow(field_of_view.vertical)
+        horizontal=zoomed(field_of_view.horizontal), vertical=zoomed(field_of_view.vertical)
     )
+
+
+def _check_shows_full_picture(view: Any, location: str) -> None:
+    """Check that ``view`` of three.js, by which a camera may show a part of its picture, does not.
+
+    It does so only if it is ``enabled``.
+    """
+    if not isinstance(view, Mapping) or not view.get("enabled"):
+        return
+    shown_part = [view.get(name) for name in ("width", "height", "offsetX", "offsetY")]
+    full_picture = [view.get("fullWidth"), view.get("fullHeight"), 0, 0]
+    if shown_part != full_picture:
+        raise InputError(
+            "'view' (setViewOffset) selects a part of a larger image, which is not supported: "
+            "pass FX,FY,CX,CY of that part",
+            path=location,
+        )
 
 
 def _read_aspect(entries: Mapping[str, Any]) -> float:
@@ -337,21 +362,25 @@ def _focal_length(side: float, angle: float | None) -> float | None:
 def _camera_from_fov_without_size(
     field_of_view: _FieldOfView, aspect: float, label: str, location: str
 ) -> ParsedCamera:
-    """Make a pinhole camera for pictures of any size, by fields of view and perhaps an aspect."""
-    horizontal = field_of_view.horizontal
-    if horizontal is not None and field_of_view.vertical is not None:
-        aspect = math.tan(horizontal / 2) / math.tan(field_of_view.vertical / 2)
+    """Make a pinhole camera for pictures of any size, by fields of view and perhaps an aspect.
+
+    Of square pixels, the aspect is tan(horizontal / 2) / tan(vertical / 2), so that two of the
+    three determine the other.
+    """
+    horizontal, vertical = field_of_view.horizontal, field_of_view.vertical
+    if horizontal is not None and vertical is not None:
+        aspect = math.tan(horizontal / 2) / math.tan(vertical / 2)
     has_aspect = 0 < aspect < math.inf
     if horizontal is None:
-        assert field_of_view.vertical is not None, "a field of view has at least one angle"
+        assert vertical is not None, "a field of view has at least one angle"
         if not has_aspect:
             raise InputError(
-                "the file gives a vertical field of view of "
-                f"{math.degrees(field_of_view.vertical):g} degrees but no image size: add the "
-                "width and height, or pass the horizontal angle as pinhole:DEGREES",
+                f"the file gives a vertical field of view of {math.degrees(vertical):g} degrees "
+                "but no image size: add the width and height, or pass the horizontal angle as "
+                "pinhole:DEGREES",
                 path=location,
             )
-        horizontal = 2 * math.atan(aspect * math.tan(field_of_view.vertical / 2))
+        horizontal = 2 * math.atan(aspect * math.tan(vertical / 2))
     return ParsedCamera(
         label=label,
         lens="pinhole",
@@ -385,21 +414,37 @@ def _parse_millimetre_camera(
         return None
     if sensor_width is None and normalize_name(focal.name) in ("f", "lens"):
         return None  # These short names may mean anything.
-    has_sensor = sensor_width is not None and 0 < sensor_width.value <= MAX_SENSOR_WIDTH
-    if sensor_width is None or not has_sensor or focal.value <= 0:
+    has_plausible_sensor = sensor_width is not None and 0 < sensor_width.value <= MAX_SENSOR_WIDTH
+    if sensor_width is None or not has_plausible_sensor or focal.value <= 0:
         raise _missing_sensor_error(focal, location)
-
-    is_portrait = sides is not None and sides[0] < sides[1]
-    fit = sensor_fit(entries) or "AUTO"
-    if sides is None or fit == "VERTICAL" or (is_portrait and fit != "HORIZONTAL"):
+    if sides is None or not _sensor_width_lies_along_width(entries, sides):
         raise InputError(
             "the file gives the focal length and the sensor width in millimetres, but not which "
             "side of the image the sensor width belongs to: if it is the longer side, pass "
             f"{focal.value:g}mm/{sensor_width.value:g}mm",
             path=location,
         )
-    focal_in_pixels = focal.value / sensor_width.value * sides[0]
+
+    width, _ = sides
+    focal_in_pixels = focal.value / sensor_width.value * width
+    check_sensor_fov_agrees(entries, focal_in_pixels, sides, MAX_MILLIMETRE_ROUNDING, location)
     return _centred_camera(label, focal_in_pixels, focal_in_pixels, sides)
+
+
+def _sensor_width_lies_along_width(entries: Mapping[str, Any], sides: tuple[float, float]) -> bool:
+    """Whether the width of the sensor is certainly that of the picture.
+
+    Blender's ``sensor_fit`` may say so. If nothing says it, it is only certain of landscape
+    pictures, because a camera that is held upright turns its sensor.
+    """
+    width, height = sides
+    match sensor_fit(entries):
+        case "HORIZONTAL":
+            return True
+        case "VERTICAL":
+            return False
+        case _:
+            return width >= height
 
 
 def _missing_sensor_error(focal: NamedNumber, location: str) -> InputError:
@@ -422,12 +467,9 @@ def _missing_sensor_error(focal: NamedNumber, location: str) -> InputError:
 def _check_focal_mm_agrees(entries: Mapping[str, Any], camera: ParsedCamera, location: str) -> None:
     """Check that the file's focal length [mm] and sensor size, if any, agree with ``camera``."""
     if camera.size is None:
-        # Without a picture size, the first number is the field of view and not fx in pixels.
-        horizontal_fov = camera.numbers[0]  # [degrees]
-        check_focal_mm_agrees_with_fov(entries, horizontal_fov, camera.aspect, location)
+        check_focal_mm_agrees_with_fov(entries, camera.horizontal_fov, camera.aspect, location)
     else:
-        fx = camera.numbers[0]
-        check_focal_mm_agrees(entries, fx, camera.size, location)
+        check_focal_mm_agrees(entries, camera.fx, camera.size, location)
 
 
 def _check_is_pinhole(entries: Mapping[str, Any], location: str) -> None:
@@ -450,24 +492,32 @@ def _check_is_pinhole(entries: Mapping[str, Any], location: str) -> None:
 
 
 def _check_is_centred(entries: Mapping[str, Any], location: str) -> None:
-    """Check that the principal point is the middle and that pixels are square.
-
-    Pixels are square if their aspect is 1, or if Blender's two aspects, of x and of y, are equal.
-    """
-    aspects: dict[str, float] = {}
+    """Check that no entry moves the principal point away from the middle of the picture."""
     for entry_name, value in entries.items():
-        normalized_name = normalize_name(str(entry_name))
-        numbers = _all_numbers(value)
-        aspect_name = normalized_name.removesuffix("x").removesuffix("y")
-        if _PIXEL_ASPECT.fullmatch(aspect_name) and numbers:
-            aspects[str(entry_name)] = numbers[0]
-        if _SHIFT.fullmatch(normalized_name) and any(numbers):
+        is_shift = _SHIFT.fullmatch(normalize_name(str(entry_name))) is not None
+        if is_shift and any(_all_numbers(value)):
             raise _unsupported_entry_error(str(entry_name), value, location)
-    are_equal = len(set(aspects.values())) == 1
-    is_square = are_equal and (len(aspects) > 1 or 1 in aspects.values())
-    if aspects and not is_square:
-        name = next(name for name, aspect in aspects.items() if aspect != 1)
-        raise _unsupported_entry_error(name, f"{aspects[name]:g}", location)
+
+
+def _check_has_square_pixels(entries: Mapping[str, Any], location: str) -> None:
+    """Check that the pixels are square.
+
+    Files state one aspect of the pixels, which has to be 1, or as Blender the relative lengths of
+    their sides in two entries for x and y, which have to be equal.
+    """
+    stated_by_name: dict[str, float] = {}
+    for entry_name, value in entries.items():
+        name_without_axis = normalize_name(str(entry_name)).removesuffix("x").removesuffix("y")
+        numbers = _all_numbers(value)
+        if _PIXEL_ASPECT.fullmatch(name_without_axis) and numbers:
+            stated_by_name[str(entry_name)] = numbers[0]
+
+    stated = [*stated_by_name.values()]
+    are_equal_sides = len(stated) > 1 and len(set(stated)) == 1
+    if not stated or stated == [1] or are_equal_sides:
+        return
+    name = next(name for name, number in stated_by_name.items() if number != 1)
+    raise _unsupported_entry_error(name, f"{stated_by_name[name]:g}", location)
 
 
 def _unsupported_entry_error(name: str, value: Any, location: str) -> InputError:
@@ -478,15 +528,20 @@ def _unsupported_entry_error(name: str, value: Any, location: str) -> InputError
 def _all_numbers(value: Any) -> list[float]:
     """List the numbers in a value, in a list, or in a mapping such as {x: 0, y: 1}."""
     if isinstance(value, Mapping):
-        values = [*value.values()]
+        elements = [*value.values()]
     else:
-        values = value if isinstance(value, list) else [value]
-    value_by_index = {str(index): element for index, element in enumerate(values)}
-    return [number.value for number in named_numbers(value_by_index).values()]
+        elements = value if isinstance(value, list) else [value]
+    # named_numbers parses numbers in texts, too, and needs a name for each.
+    element_by_name = {str(index): element for index, element in enumerate(elements)}
+    return [number.value for number in named_numbers(element_by_name).values()]
 
 
-def _read_gazebo_view(camera: Element, location: str) -> dict[str, Any]:
-    """Convert a camera of Gazebo's SDF to entries."""
+def _read_gazebo_camera(camera: Element, location: str) -> dict[str, Any]:
+    """Convert a camera of Gazebo's SDF to entries.
+
+    Raises:
+        InputError: If its intrinsics contradict its field of view.
+    """
     image = camera.find("image")
     camera_entries = {
         "horizontal_fov_rad": camera.findtext("horizontal_fov"),
@@ -495,43 +550,59 @@ def _read_gazebo_view(camera: Element, location: str) -> dict[str, Any]:
         **({} if image is None else {element.tag: element.text for element in image}),
     }
     intrinsics = {element.tag: element.text for element in camera.iterfind("lens/intrinsics/*")}
-    _check_intrinsics_agree(camera_entries, intrinsics, location)
+    _check_gazebo_intrinsics_agree(camera_entries, intrinsics, location)
     return camera_entries
 
 
-def _check_intrinsics_agree(
+def _check_gazebo_intrinsics_agree(
     camera_entries: Mapping[str, Any], intrinsics: Mapping[str, str | None], location: str
 ) -> None:
-    """Check that Gazebo's intrinsics [px] agree with its field of view and are centred."""
-    numbers = {number.name: number.value for number in named_numbers(intrinsics).values()}
-    camera = _parse_fov_camera(camera_entries, "", location) if numbers else None
+    """Check that Gazebo's intrinsics are those of the camera that its field of view describes.
+
+    Gazebo's SDF may state both. The field of view describes a camera with square pixels, no skew
+    and the principal point in the middle, so the intrinsics fx, fy, cx, cy [px] and the skew ``s``
+    have to be the same. Those that are not stated agree with anything.
+    """
+    stated = {number.name: number.value for number in named_numbers(intrinsics).values()}
+    if not stated:
+        return
+    camera = _parse_fov_camera(camera_entries, "", location)
     if camera is None or camera.size is None:
         return
-    focal = camera.numbers[0]
+
     for name in ("fx", "fy"):
-        stated = numbers.get(name, focal)
-        if abs(stated / focal - 1) > MAX_ROUNDING:
+        focal = stated.get(name, camera.fx)
+        if abs(focal / camera.fx - 1) > MAX_ROUNDING:
             raise conflicting_focal_lengths_error(
-                focal, stated, NamedNumber(name, stated), location
+                camera.fx, focal, NamedNumber(name, focal), location
             )
     for name, side in zip(("cx", "cy"), camera.size, strict=True):
-        # Half of the side in Gazebo, and half a pixel less in OpenCV's convention.
-        stated = numbers.get(name, side / 2)
-        if abs(stated - side / 2) > 1:
-            raise _unsupported_entry_error(name, f"{stated:g}", location)
-    if numbers.get("s"):
-        raise _unsupported_entry_error("s", f"{numbers['s']:g}", location)
+        centre = stated.get(name, side / 2)
+        if abs(centre - side / 2) > _MAX_CENTRE_DIFFERENCE:
+            raise _unsupported_entry_error(name, f"{centre:g}", location)
+    skew = stated.get("s", 0.0)
+    if skew:
+        raise _unsupported_entry_error("s", f"{skew:g}", location)
 
 
-def _read_mitsuba_view(sensor: Element) -> dict[str, Any] | None:
-    """Convert a sensor of Mitsuba to entries; None if it is not a perspective camera."""
-    values = {
+def _is_mitsuba_camera(sensor: Element) -> bool:
+    """Whether a sensor of Mitsuba is a perspective camera with a field of view."""
+    is_perspective = sensor.get("type") in ("perspective", "thinlens")
+    return is_perspective and "fov" in _mitsuba_properties(sensor)
+
+
+def _mitsuba_properties(sensor: Element) -> dict[str, str | None]:
+    """Collect the values of all elements of a sensor that have a name."""
+    return {
         str(element.get("name")): element.get("value")
         for element in sensor.iter()
         if element.get("name")
     }
-    if sensor.get("type") not in ("perspective", "thinlens") or "fov" not in values:
-        return None
+
+
+def _read_mitsuba_sensor(sensor: Element) -> dict[str, Any]:
+    """Convert a perspective camera of Mitsuba to entries, with the angle's direction as a name."""
+    values = _mitsuba_properties(sensor)
     axis = str(values.get("fov_axis") or values.get("fovAxis") or "x")
     fov_name = {"x": "fov_x_degrees", "y": "fov_y_degrees"}.get(axis, "fov_degrees")
     related = {

@@ -23,7 +23,7 @@ from rilievo.geometry.cameras.camera import camera_from_K
 from rilievo.geometry.cameras.spelling import SpelledLens
 from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.io.cameras.colmap import colmap_lens, read_cameras_bin
-from rilievo.io.cameras.fov_cameras import find_fov_cameras, read_xml_views
+from rilievo.io.cameras.fov_cameras import find_fov_cameras, read_xml_camera_entries
 from rilievo.io.cameras.lens_checks import (
     WRITE_NUMBERS_HINT,
     check_picture_size,
@@ -229,7 +229,7 @@ def _parse_xml_lens(text: str, path: Path) -> SpelledLens:
     if cameras:
         return _require_single_camera(cameras, location)
     root = parse_xml(text, location)
-    fov_cameras = find_fov_cameras(read_xml_views(root, location), location)
+    fov_cameras = find_fov_cameras(read_xml_camera_entries(root, location), location)
     if fov_cameras:
         return _require_single_camera(fov_cameras, location)
     with_attributes = [dict(element.attrib) for element in root.iter() if "fx" in element.attrib]
@@ -354,25 +354,30 @@ def _parse_yaml_lens(text: str, path: Path) -> SpelledLens:
 
 
 def _parse_json_lens(text: str, path: Path) -> SpelledLens:
-    """Parse JSON; if it has a key "camera" with intrinsics, as rilievo's JSON has, only that."""
+    """Parse JSON, and turn any failure into an ``InputError``."""
     try:
-        content: Any = json.loads(text, object_pairs_hook=_mapping_without_conflicts)
-        camera = content.get("camera") if isinstance(content, Mapping) else None
-        if not (isinstance(camera, Mapping) and is_camera(camera)):
-            return _lens_from_content(content, path)
-        if isinstance(content.get("source"), Mapping):
-            return _lens_from_result(camera, content["source"], path)
-        # A crop or a zoom beside the camera still matters, so that it is refused.
-        changes = {name: value for name, value in content.items() if is_picture_change(name)}
-        return _lens_from_content({**changes, **camera}, path)
+        content = json.loads(text, object_pairs_hook=_mapping_without_conflicts)
+        return _lens_from_json_content(content, path)
+    except InputError:
+        raise
     except (ValueError, RecursionError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(
             f"the file has no camera in a supported JSON form ({printable(reason(error)[:80])})",
             path=printable(path),
             hint=WRITE_NUMBERS_HINT,
         ) from error
+
+
+def _lens_from_json_content(content: Any, path: Path) -> SpelledLens:
+    """Parse the camera in JSON; if the key "camera" has intrinsics, as in rilievo's, only that."""
+    camera = content.get("camera") if isinstance(content, Mapping) else None
+    if not isinstance(camera, Mapping) or not is_camera(camera):
+        return _lens_from_content(content, path)
+    if isinstance(content.get("source"), Mapping):
+        return _lens_from_result(camera, content["source"], path)
+    # A crop or a zoom beside the camera still matters, so that it is refused.
+    changes = {name: value for name, value in content.items() if is_picture_change(name)}
+    return _lens_from_content({**changes, **camera}, path)
 
 
 def _mapping_without_conflicts(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

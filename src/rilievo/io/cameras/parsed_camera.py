@@ -12,7 +12,8 @@ class ParsedCamera:
         label: Name of the camera in the file.
         lens: Name of a lens of ``geometry.cameras.spelling``, or of a model of COLMAP.
         numbers: fx, fy, cx, cy and coefficients; the centre of the top-left pixel is (0, 0). Those
-            of COLMAP's models are as COLMAP has them.
+            of COLMAP's models are as COLMAP has them. A pinhole for pictures of any size has only
+            its horizontal field of view [degrees].
         size: (width, height) of its pictures; None if not stated.
         aspect: Width over height of its pictures, if only that is stated.
         note: Sentence on what the parser chose or assumed.
@@ -26,6 +27,17 @@ class ParsedCamera:
     aspect: float | None = None
     note: str | None = None
     is_colmap: bool = False
+
+    @property
+    def fx(self) -> float:
+        """Horizontal focal length [px] of a camera whose numbers are intrinsics."""
+        return self.numbers[0]
+
+    @property
+    def horizontal_fov(self) -> float:
+        """Horizontal field of view [degrees] of a pinhole for pictures of any size."""
+        assert len(self.numbers) == 1, "only such a pinhole has a single number"
+        return self.numbers[0]
 
 
 def perspective_camera(

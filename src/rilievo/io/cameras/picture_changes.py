@@ -66,33 +66,48 @@ def check_no_picture_changes(
             continue
         normalized = _normalize_change_name(name)
         numbers = [*_iter_numbers(value)]
-        quoted = printable(f"{name}: {value}"[:60])
+        quoted_entry = printable(f"{name}: {value}"[:60])
         if normalized in _ZOOMS and not can_zoom and _has_effect(numbers):
-            raise InputError(
-                f"the file has '{quoted}' but does not say whether its focal lengths are those "
-                "before the zoom: if they are, multiply them by the zoom; in any case, remove this "
-                "entry",
-                path=location,
-            )
+            raise _zoom_error(quoted_entry, location)
         if _BINNING.match(normalized) and any(number > 1 for number in numbers):
-            raise InputError(
-                f"the file states a binning ('{quoted}'), so its camera matrix does not belong to "
-                "the binned images: calibrate with the binned images",
-                path=location,
-            )
+            raise _binning_error(quoted_entry, location)
         if normalized in _SCALES and not sides and _has_effect(numbers):
-            raise InputError(
-                f"the file has '{quoted}' but not the image size that its numbers belong to: add "
-                "the width and height, or multiply the numbers yourself and remove this entry",
-                path=location,
-            )
+            raise _scale_error(quoted_entry, location)
         if _is_crop(normalized) and not _is_whole_picture(numbers, sides):
-            raise InputError(
-                f"the file has a region of interest or a crop ('{quoted}'), so its numbers may "
-                "belong to a larger image: if they do, subtract the offsets from cx and cy; in any "
-                "case, remove this entry",
-                path=location,
-            )
+            raise _crop_error(quoted_entry, location)
+
+
+def _zoom_error(quoted_entry: str, location: str) -> InputError:
+    return InputError(
+        f"the file has '{quoted_entry}' but does not say whether its focal lengths are those "
+        "before the zoom: if they are, multiply them by the zoom; in any case, remove this entry",
+        path=location,
+    )
+
+
+def _binning_error(quoted_entry: str, location: str) -> InputError:
+    return InputError(
+        f"the file states a binning ('{quoted_entry}'), so its camera matrix does not belong to "
+        "the binned images: calibrate with the binned images",
+        path=location,
+    )
+
+
+def _scale_error(quoted_entry: str, location: str) -> InputError:
+    return InputError(
+        f"the file has '{quoted_entry}' but not the image size that its numbers belong to: add "
+        "the width and height, or multiply the numbers yourself and remove this entry",
+        path=location,
+    )
+
+
+def _crop_error(quoted_entry: str, location: str) -> InputError:
+    return InputError(
+        f"the file has a region of interest or a crop ('{quoted_entry}'), so its numbers may "
+        "belong to a larger image: if they do, subtract the offsets from cx and cy; in any case, "
+        "remove this entry",
+        path=location,
+    )
 
 
 def unapplied_orientation_note(entries: Mapping[str, Any]) -> str | None:
@@ -118,11 +133,11 @@ def _is_turn(normalized: str, value: Any) -> bool:
     if _ORIENTATION.match(normalized) is None or isinstance(value, list | Mapping):
         return False
     numbers = [*_iter_numbers(value)]
-    is_quarter_turn = any(number % 90 == 0 and 0 < abs(number) < 360 for number in numbers)
-    is_exif = normalized.endswith("orientation") and any(
-        number in range(2, 9) for number in numbers
-    )
-    return is_quarter_turn or is_exif
+    if any(number % 90 == 0 and 0 < abs(number) < 360 for number in numbers):
+        return True
+    # EXIF's orientations are 1 to 8, of which 1 is upright.
+    may_be_exif = normalized.endswith("orientation")
+    return may_be_exif and any(number in range(2, 9) for number in numbers)
 
 
 def _is_mirroring(normalized: str, value: Any) -> bool:
@@ -139,10 +154,15 @@ def _has_effect(factors: Sequence[float]) -> bool:
 
 
 def _is_whole_picture(numbers: Sequence[float], sides: Sequence[Any]) -> bool:
-    """Whether a crop covers the whole picture, in pixels or as the fractions 0 and 1."""
-    full_crop_values = {0.0, *(float(side) for side in sides if isinstance(side, int | float))}
-    is_full_in_fractions = len(numbers) == 4 and set(numbers) <= {0.0, 1.0}
-    return is_full_in_fractions or set(numbers) <= full_crop_values
+    """Whether a crop covers the whole picture, in pixels or as the fractions 0 and 1.
+
+    The numbers of such a crop are offsets of 0 and the sides of the picture. A crop that is off has
+    zeros alone.
+    """
+    sides_in_pixels = [float(side) for side in sides if isinstance(side, int | float)]
+    is_whole_in_pixels = set(numbers) <= {0.0, *sides_in_pixels}
+    is_whole_in_fractions = len(numbers) == 4 and set(numbers) <= {0.0, 1.0}
+    return is_whole_in_pixels or is_whole_in_fractions
 
 
 def _normalize_change_name(name: str) -> str:
