@@ -62,6 +62,9 @@ _AMBIGUOUS_MODEL_ENTRIES = (
 )
 """Entries that may name a lens model or something else, such as the maker's model of a camera."""
 
+_ENTRIES_WITH_OTHER_NUMBERS = ("lens", "type")
+"""Entries whose number is not that of a model, but a focal length or an internal type."""
+
 _FISHEYE_FLAGS = ("is_fisheye", "fisheye", "use_fisheye", "isFisheye", "fisheye_model")
 
 _LIST_NAME = re.compile(
@@ -88,11 +91,28 @@ _FISHEYE_COEFFICIENTS = ("k1", "k2", "k3", "k4")
 
 @dataclass(frozen=True, slots=True)
 class _NamedModel:
-    """A lens model, its name in the file (empty if not named), and whether it is unsupported."""
+    """A lens model as a file names it.
+
+    Attributes:
+        model: Our name of the model. It is "none" for a known model that is not supported, which is
+            accepted only if all its coefficients are 0.
+        name_in_file: Its name in the file; empty if the file names no model.
+        is_unsupported: Whether the model is known, but not supported.
+    """
 
     model: str
     name_in_file: str = ""
     is_unsupported: bool = False
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the file names the model, so that it is not a guess."""
+        return bool(self.name_in_file)
+
+    @property
+    def has_distortion_model(self) -> bool:
+        """Whether it is more than a pinhole, and supported."""
+        return self.model not in ("pinhole", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,39 +148,47 @@ def read_lens_spec(entries: Mapping[str, Any], location: str, label: str = "") -
         InputError: If coefficients are stated twice with different numbers, or their model is not
             clear.
     """
-    named_model = _named_model(entries, label)
-    list_name, listed = _find_listed_coefficients(entries, location)
-    if isinstance(listed, Mapping):
-        return _spec_from_mapping(listed, list_name, named_model, location)
+    named_model = _find_named_model(entries, label)
+    list_name, listed_coefficients = _find_listed_coefficients(entries, location)
+    if isinstance(listed_coefficients, Mapping):
+        return _spec_from_mapping(listed_coefficients, list_name, named_model, location)
 
-    if list_name == _RADIAL_AND_TANGENTIAL and not named_model.name_in_file:
+    if list_name == _RADIAL_AND_TANGENTIAL and not named_model.is_named:
+        # Only OpenCV's model has tangential coefficients.
         named_model = _NamedModel("opencv", list_name)
-    single = ordered_coefficients(entries, named_model.model)
-    if not has_coefficients(listed):
-        return _spec_from_single_coefficients(entries, single, named_model, location)
-    if has_coefficients(single):
+    separate_coefficients = ordered_coefficients(entries, named_model.model)
+    if not has_coefficients(listed_coefficients):
+        return _spec_from_separate_coefficients(
+            entries, separate_coefficients, named_model, location
+        )
+    if has_coefficients(separate_coefficients):
         raise InputError(
             f"the distortion is given twice, in '{printable(list_name[:40])}' and in k1 to p2: "
             "keep only the correct one",
             path=location,
         )
-    return _spec_from_list(listed, list_name, named_model, location)
+    return _spec_from_list(listed_coefficients, list_name, named_model, location)
 
 
 def _spec_from_mapping(
     mapping: Mapping[str, Any], name: str, named_model: _NamedModel, location: str
 ) -> LensSpec:
-    """Read a mapping with ``parameters`` or with k1 to p2, which may name the model itself."""
-    model_in_mapping = _named_model(mapping, "")
-    if model_in_mapping.name_in_file:
+    """Read a mapping with a list ``parameters``, or with k1 to p2.
+
+    ``name`` is the mapping's own name, and ``named_model`` the model that the entries beside it
+    name. A model that the mapping names itself takes precedence.
+    """
+    model_in_mapping = _find_named_model(mapping, "")
+    if model_in_mapping.is_named:
         named_model = model_in_mapping
     parameters = mapping.get("parameters")
-    if parameters is None:
-        single = _read_mapping_coefficients(mapping, name, named_model.model, location)
-        return _spec_from_single_coefficients(mapping, single, named_model, location)
     if has_coefficients(parameters):
         return _spec_from_list(flatten_rows(parameters), name, named_model, location)
-    return _spec_from_single_coefficients(mapping, [], named_model, location)
+
+    coefficients: Sequence[Any] = []
+    if parameters is None:
+        coefficients = _read_mapping_coefficients(mapping, name, named_model.model, location)
+    return _spec_from_separate_coefficients(mapping, coefficients, named_model, location)
 
 
 def _spec_from_list(
@@ -170,12 +198,12 @@ def _spec_from_list(
     return replace(spec, list_name=name)
 
 
-def _spec_from_single_coefficients(
+def _spec_from_separate_coefficients(
     entries: Mapping[str, Any], coefficients: Sequence[Any], named_model: _NamedModel, location: str
 ) -> LensSpec:
-    """Make the spec of coefficients that are written one by one, k1 to p2."""
+    """Make the spec of coefficients that are entries of their own, k1 to p2."""
     spec = _make_spec(named_model, coefficients, location, is_list=False)
-    if not named_model.name_in_file and may_be_fisheye(entries):
+    if not named_model.is_named and may_be_fisheye(entries):
         return replace(spec, model=NOT_NAMED)
     return spec
 
@@ -231,15 +259,21 @@ def ordered_coefficients(entries: Mapping[str, Any], model: str) -> list[Any]:
         return [entries.get(name, 0) for name in _FISHEYE_COEFFICIENTS]
 
     coefficients = [entries.get(name, 0) for name in _OPENCV_COEFFICIENTS]
-    while len(coefficients) > 4 and not has_coefficients(coefficients[-1:]):
-        coefficients.pop()
-    if len(coefficients) > 5:
-        coefficients += [0] * (8 - len(coefficients))
-    return coefficients
+    # The first four always count; of the others, those up to the last one that is not 0.
+    used_count = 4
+    for position, coefficient in enumerate(coefficients, start=1):
+        if position > used_count and has_coefficients([coefficient]):
+            used_count = position
+    full_count = next(count for count in (4, 5, 8) if count >= used_count)
+    return [*coefficients[:used_count], *[0] * (full_count - used_count)]
 
 
-def _named_model(entries: Mapping[str, Any], label: str) -> _NamedModel:
-    """Find the model that the entries name, or that their keys suggest; by default a pinhole."""
+def _find_named_model(entries: Mapping[str, Any], label: str) -> _NamedModel:
+    """Find the model that the entries name, or that their keys suggest; by default a pinhole.
+
+    Entries may name several models: "pinhole" in one does not contradict a distortion in another,
+    which therefore takes precedence.
+    """
     if any(entries.get(name) in (True, 1, "1", "true") for name in _FISHEYE_FLAGS):
         return _NamedModel("equidistant", "fisheye")
 
@@ -248,37 +282,45 @@ def _named_model(entries: Mapping[str, Any], label: str) -> _NamedModel:
         for name in (*_MODEL_ENTRIES, *_AMBIGUOUS_MODEL_ENTRIES)
         if name in entries
     ]
-    models = [model for model in candidates if model is not None]
-    # "pinhole" in one entry does not contradict a distortion that another entry names.
-    for model in models:
-        if model.model not in ("pinhole", "none"):
-            return model
-    for model in models:
-        if model.is_unsupported:
-            return model
-    if models:
-        return models[0]
+    named_models = [model for model in candidates if model is not None]
+    by_precedence = [
+        *(model for model in named_models if model.has_distortion_model),
+        *(model for model in named_models if model.is_unsupported),
+        *named_models,
+    ]
+    if by_precedence:
+        return by_precedence[0]
     if "fisheye" in label.lower():
         return _NamedModel("equidistant", "fisheye")
     return _NamedModel("pinhole")
 
 
-def _parse_model_entry(name: str, entries: Mapping[str, Any]) -> _NamedModel | None:
-    """Parse the model that one entry names by a number or a word; None if it names none."""
-    value = entries[name]
-    number = _parse_model_number(value)
-    if number is not None and name not in ("lens", "type"):
-        return _model_from_number(number, entries)
-    if not isinstance(value, str) or not value.strip():
-        return None
+def _parse_model_entry(entry_name: str, entries: Mapping[str, Any]) -> _NamedModel | None:
+    """Parse the lens model that one of a camera's entries names; None if it names none.
 
-    word = _normalize_model(value)
+    Programs name a model by a word, such as ``plumb_bob``, or librealsense by a number.
+    """
+    value = entries[entry_name]
+    number = _parse_model_number(value)
+    if number is not None and entry_name not in _ENTRIES_WITH_OTHER_NUMBERS:
+        return _model_from_number(number, entries)
+    if isinstance(value, str) and value.strip():
+        return _model_from_word(value, accepts_unknown=entry_name in _MODEL_ENTRIES)
+    return None
+
+
+def _model_from_word(name_in_file: str, *, accepts_unknown: bool) -> _NamedModel | None:
+    """Return the model with a name; None for an unknown name, unless unknown ones are accepted.
+
+    An unknown model is refused later, if its camera is read, with its name in the message.
+    """
+    word = _normalize_model(name_in_file)
     if word in UNSUPPORTED_DISTORTIONS:
-        return _NamedModel("none", value, is_unsupported=True)
+        return _NamedModel("none", name_in_file, is_unsupported=True)
     if word in _MODELS:
-        return _NamedModel(_MODELS[word], value)
-    if name in _MODEL_ENTRIES:
-        return _NamedModel(value.lower(), value)
+        return _NamedModel(_MODELS[word], name_in_file)
+    if accepts_unknown:
+        return _NamedModel(name_in_file.lower(), name_in_file)
     return None
 
 
@@ -335,11 +377,11 @@ def _find_listed_coefficients(entries: Mapping[str, Any], location: str) -> tupl
     nonzero_names = [name for name, value in lists.items() if value and _has_nonzero_number(value)]
     if nonzero_names:
         _check_lists_agree(lists, location)
-    name = nonzero_names[0] if nonzero_names else next(iter(lists))
-    value = lists[name]
-    if isinstance(value, Mapping) and not isinstance(value.get("data"), list):
-        return name, value
-    return name, flatten_rows(value)
+    chosen_name = [*nonzero_names, *lists][0]
+    chosen = lists[chosen_name]
+    if isinstance(chosen, Mapping) and not isinstance(chosen.get("data"), list):
+        return chosen_name, chosen
+    return chosen_name, flatten_rows(chosen)
 
 
 def _check_lists_agree(lists: Mapping[str, Any], location: str) -> None:
@@ -411,14 +453,15 @@ def _make_spec(
             "coefficients are not 0: name the model of the coefficients, or remove them",
             path=location,
         )
-    if not named_model.name_in_file and not is_list:
+    if not named_model.is_named and not is_list:
         _check_not_ambiguous(coefficients, location)
 
     model = named_model.model
     if model == "pinhole":
-        is_ambiguous = (
-            is_list and not named_model.name_in_file and len(flatten_rows(coefficients)) == 4
-        )
+        # A pinhole has no distortion, so the coefficients belong to OpenCV's model. Four of them in
+        # a list may also be those of a fisheye.
+        has_four = len(flatten_rows(coefficients)) == 4
+        is_ambiguous = is_list and not named_model.is_named and has_four
         model = NOT_NAMED if is_ambiguous else "opencv"
     return LensSpec(model, named_model.name_in_file, coefficients, named_model.is_unsupported)
 

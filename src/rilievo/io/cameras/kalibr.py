@@ -72,6 +72,11 @@ _OPENSFM_MODELS: Mapping[str, str] = {
 }
 
 _INTRINSICS = ("fx", "fy", "cx", "cy")
+_FRAME_CAMERA_ENTRIES = (
+    *("fl_x", "fl_y", "cx", "cy", "w", "h"),
+    *("k1", "k2", "k3", "k4", "p1", "p2"),
+)
+"""Entries of a frame of ``transforms.json`` that describe its camera."""
 
 _FOCAL_LISTS = ("focal_length", "focalLength", "focal_lengths", "focal", "f", "FocalLength")
 _CENTRE_LISTS = (
@@ -156,17 +161,18 @@ def _from_vins(entries: Mapping[str, Any]) -> Mapping[str, Any] | None:
         return None
     model = str(entries.get("model_type") or "PINHOLE")
     if model.lower() in _UNSUPPORTED_MODELS:
-        return {"model_type": model}
+        return {"model_type": model}  # convert_to_kalibr refuses it by its name
 
-    coefficients = entries.get("distortion_parameters")
-    if not isinstance(coefficients, Mapping):
-        coefficients = {}
-    intrinsics = [projection.get(name) for name in _INTRINSICS]
-    if "mu" in projection:
-        # Kannala and Brandt's model, whose coefficients are numbered k2 to k5 there.
-        intrinsics = [projection.get(name) for name in ("mu", "mv", "u0", "v0")]
-        coefficients = {f"k{n - 1}": projection.get(f"k{n}", 0) for n in (2, 3, 4, 5)}
     size = [entries.get("image_width"), entries.get("image_height")]
+    is_kannala_brandt = "mu" in projection
+    if is_kannala_brandt:
+        intrinsics = [projection.get(name) for name in ("mu", "mv", "u0", "v0")]
+        # Our k1 to k4 are numbered k2 to k5 there.
+        coefficients = {f"k{n}": projection.get(f"k{n + 1}", 0) for n in (1, 2, 3, 4)}
+        return _make_kalibr_entries(intrinsics, coefficients, model, size)
+    intrinsics = [projection.get(name) for name in _INTRINSICS]
+    distortion = entries.get("distortion_parameters")
+    coefficients = distortion if isinstance(distortion, Mapping) else {}
     return _make_kalibr_entries(intrinsics, coefficients, model, size)
 
 
@@ -189,7 +195,11 @@ def _resolution(size: Sequence[Any]) -> dict[str, list[Any]]:
 
 
 def _from_transforms(entries: Mapping[str, Any], location: str) -> Mapping[str, Any] | None:
-    """Convert NeRF's ``transforms.json``, as instant-ngp and nerfstudio write it."""
+    """Convert NeRF's ``transforms.json``, as instant-ngp and nerfstudio write it.
+
+    It states a focal length ``fl_x`` [px], or a horizontal field of view ``camera_angle_x`` [rad],
+    for all frames or in each.
+    """
     entries = _merge_frame_camera(entries, location)
     fx = entries.get("fl_x")
     _check_single_focal_length(entries, fx, location)
@@ -201,20 +211,41 @@ def _from_transforms(entries: Mapping[str, Any], location: str) -> Mapping[str, 
         return {"lens": "equirect"}
 
     model = _transforms_model(entries, location)
-    width, height = entries.get("w"), entries.get("h")
+    width = entries.get("w")
     if fx is None:
         angle = float(entries["camera_angle_x"])
         _check_angle("camera_angle_x", angle, location)
         if not isinstance(width, float | int):
-            # Only the field of view is stated, so the principal point is the middle.
-            return {
-                "lens": f"pinhole:{math.degrees(angle)!r}",
-                "picture_aspect": _aspect_from_angles(
-                    angle, entries.get("camera_angle_y"), location
-                ),
-            }
+            return _transforms_without_size(angle, entries.get("camera_angle_y"), location)
         fx = 0.5 * width / math.tan(0.5 * angle)
 
+    intrinsics = [fx, entries.get("fl_y", fx), *_centre_of_transforms(entries, location)]
+    converted = _make_kalibr_entries(intrinsics, entries, model, [width, entries.get("h")])
+    if not entries.get("camera_model") and may_be_fisheye(entries):
+        converted["distortion_model"] = NOT_NAMED
+    return converted
+
+
+def _transforms_without_size(
+    horizontal_fov: float, vertical_fov: Any, location: str
+) -> Mapping[str, Any]:
+    """Make Kalibr's entries for fields of view [rad] alone.
+
+    The principal point is then the middle of the picture, and the vertical field of view, which may
+    be missing, only states the proportions.
+    """
+    return {
+        "lens": f"pinhole:{math.degrees(horizontal_fov)!r}",
+        "picture_aspect": _aspect_from_angles(horizontal_fov, vertical_fov, location),
+    }
+
+
+def _centre_of_transforms(entries: Mapping[str, Any], location: str) -> list[Any]:
+    """Find cx and cy [px] of a ``transforms.json``; by default the middle of the picture.
+
+    As in COLMAP, its origin is the corner of the first pixel, which is half a pixel from ours.
+    """
+    width, height = entries.get("w"), entries.get("h")
     cx = entries.get("cx", None if width is None else width / 2)
     cy = entries.get("cy", None if height is None else height / 2)
     if cx is None or cy is None:
@@ -223,45 +254,50 @@ def _from_transforms(entries: Mapping[str, Any], location: str) -> Mapping[str, 
             "image size (w, h): add one of them",
             path=location,
         )
-    # As in COLMAP, the origin is the corner of the first pixel.
-    centre = [value - 0.5 if isinstance(value, float | int) else value for value in (cx, cy)]
-    intrinsics = [fx, entries.get("fl_y", fx), *centre]
-    converted = _make_kalibr_entries(intrinsics, entries, model, [width, height])
-    if not entries.get("camera_model") and may_be_fisheye(entries):
-        converted["distortion_model"] = NOT_NAMED
-    return converted
+    # Anything but a number is refused later, with all intrinsics.
+    return [value - 0.5 if isinstance(value, float | int) else value for value in (cx, cy)]
 
 
 def _merge_frame_camera(entries: Mapping[str, Any], location: str) -> Mapping[str, Any]:
-    """Merge the camera that is stated in each frame of ``transforms.json`` into its entries."""
-    frames = entries.get("frames")
-    if not isinstance(frames, list):
-        return entries
-    camera_names = ("fl_x", "fl_y", "cx", "cy", "w", "h", "k1", "k2", "k3", "k4", "p1", "p2")
-    cameras = [
-        {name: frame[name] for name in camera_names if name in frame}
-        for frame in frames
-        if isinstance(frame, Mapping) and "fl_x" in frame
-    ]
+    """Merge the camera that each frame of ``transforms.json`` states into its entries.
+
+    Without such frames, the entries are returned as they are.
+
+    Raises:
+        InputError: If the frames have different cameras, or another one than all frames together.
+    """
+    cameras = _cameras_of_frames(entries.get("frames"))
     if not cameras:
         return entries
 
     shared_fx = entries.get("fl_x")
-    if shared_fx is not None:
-        if any(camera["fl_x"] != shared_fx for camera in cameras):
+    if shared_fx is None:
+        if any(camera != cameras[0] for camera in cameras):
             raise InputError(
-                f"the file gives 'fl_x: {shared_fx}' for all frames, but some frames have a "
-                "different value: keep only the value for this photograph",
+                f"the frames have {len({str(camera) for camera in cameras})} different cameras: "
+                "keep only the one that took this photograph",
                 path=location,
             )
-        return entries
-    if any(camera != cameras[0] for camera in cameras):
+        return {**entries, **cameras[0]}
+
+    if any(camera["fl_x"] != shared_fx for camera in cameras):
         raise InputError(
-            f"the frames have {len({str(camera) for camera in cameras})} different cameras: keep "
-            "only the one that took this photograph",
+            f"the file gives 'fl_x: {shared_fx}' for all frames, but some frames have a "
+            "different value: keep only the value for this photograph",
             path=location,
         )
-    return {**entries, **cameras[0]}
+    return entries
+
+
+def _cameras_of_frames(frames: Any) -> list[dict[str, Any]]:
+    """List the cameras of those frames of a ``transforms.json`` that state a focal length."""
+    if not isinstance(frames, list):
+        return []
+    return [
+        {name: frame[name] for name in _FRAME_CAMERA_ENTRIES if name in frame}
+        for frame in frames
+        if isinstance(frame, Mapping) and "fl_x" in frame
+    ]
 
 
 def _is_panorama(entries: Mapping[str, Any]) -> bool:
@@ -381,31 +417,47 @@ def _from_named_numbers(
 def _split_focal_and_centre(entries: Mapping[str, Any]) -> Mapping[str, Any]:
     """Split lists of focal lengths and of the centre into fx, fy, cx and cy.
 
-    A single focal length [px] beside a centre becomes both fx and fy.
+    A single focal length [px] beside a centre becomes both fx and fy. Entries without a focal
+    length or without a centre are returned as they are.
     """
     if any(name in entries for name in FOCAL_X):
         return entries
-    focal = next((entries[name] for name in _FOCAL_LISTS if _is_pair(entries.get(name))), None)
-    centre = next((entries[name] for name in _CENTRE_LISTS if _is_pair(entries.get(name))), None)
-    if focal is not None and centre is not None:
-        return {**entries, "fx": focal[0], "fy": focal[1], "cx": centre[0], "cy": centre[1]}
+    focal_lengths = _first_pair(entries, _FOCAL_LISTS)
+    centre = _first_pair(entries, _CENTRE_LISTS)
+    if focal_lengths is not None and centre is not None:
+        fx, fy = focal_lengths
+        return {**entries, "fx": fx, "fy": fy, "cx": centre[0], "cy": centre[1]}
 
-    single_focal = next(
-        (entries[name] for name in _FOCAL_LISTS if is_number(entries.get(name))), None
-    )
-    is_in_millimetres = any("sensor" in str(name).lower() for name in entries)
-    if single_focal is None or is_in_millimetres or "projection_type" in entries:
+    focal = _single_focal_length(entries)
+    if focal is None:
         return entries
-    focal_entries = {"fx": single_focal, "fy": single_focal}
     if centre is not None:
-        return {**entries, **focal_entries, "cx": centre[0], "cy": centre[1]}
+        return {**entries, "fx": focal, "fy": focal, "cx": centre[0], "cy": centre[1]}
     if is_number(entries.get("cx")) and is_number(entries.get("cy")):
-        return {**entries, **focal_entries}
+        return {**entries, "fx": focal, "fy": focal}
     return entries
 
 
-def _is_pair(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(map(is_number, value))
+def _single_focal_length(entries: Mapping[str, Any]) -> Any:
+    """Return a focal length [px] that is a single number; None if there is none.
+
+    Beside the size of a sensor it is in millimetres, and beside OpenSfM's ``projection_type`` a
+    fraction of the picture.
+    """
+    has_other_unit = any("sensor" in str(name).lower() for name in entries)
+    if has_other_unit or "projection_type" in entries:
+        return None
+    numbers = [entries[name] for name in _FOCAL_LISTS if is_number(entries.get(name))]
+    return numbers[0] if numbers else None
+
+
+def _first_pair(entries: Mapping[str, Any], names: Sequence[str]) -> list[Any] | None:
+    """Return the first of these entries that is a list of two numbers; None if there is none."""
+    for name in names:
+        value = entries.get(name)
+        if isinstance(value, list) and len(value) == 2 and all(map(is_number, value)):
+            return value
+    return None
 
 
 def _from_matrix(entries: Mapping[str, Any], location: str, label: str) -> Mapping[str, Any] | None:

@@ -50,6 +50,11 @@ _UNNAMED_THREE_NOTE = (
     "file, or pass fisheye:FX,FY,CX,CY,K1,K2,K3,K4"
 )
 
+_LENGTH_UNIT = re.compile(r"mm|milli\w*|cm|m|metres?|meters?|in|inch(es)?")
+_UNIT_ENTRY = re.compile(r"units?$", re.IGNORECASE)
+_OTHER_QUANTITY = re.compile(r"world|translation|baseline|depth|pose|length", re.IGNORECASE)
+"""Words in the names of units that are not those of the intrinsics."""
+
 _MAX_FOCAL_DIFFERENCE = 0.05
 """Relative difference of fx and fy up to which pixels are taken for square."""
 _MAX_RELATIVE_FOCAL = 10.0
@@ -85,40 +90,42 @@ def _build_lens(
 
     ``converted`` are the entries in Kalibr's names.
     """
-    intrinsics, coefficients = _parse_intrinsics_and_coefficients(converted, location)
-    sides = [number_or_nan(side) for side in stated_size(converted)]
-    # Programs that do not know the size of the pictures write 0.
-    if len(sides) != 2 or not all(sides):
-        sides = []
-    in_pixels = _convert_to_pixels(intrinsics, sides)
-    sides = in_pixels.sides
+    stated_intrinsics, coefficients = _parse_intrinsics_and_coefficients(converted, location)
+    in_pixels = _convert_to_pixels(stated_intrinsics, _read_nonzero_sides(converted))
+    intrinsics, sides = in_pixels.intrinsics, in_pixels.sides
 
     model = str(converted.get("distortion_model") or "none").lower()
     lens = _lens_from_model(
         model,
         str(converted.get("stated_model") or model),
-        in_pixels.intrinsics,
+        intrinsics,
         coefficients,
         check_picture_size(sides[0], sides[1], location) if sides else None,
         location,
     )
+    # The conversion to Kalibr's names may drop a size under an unusual name.
+    any_sides = sides or _read_positive_sides(entries)
     check_focal_lengths_agree(
-        entries,
-        in_pixels.intrinsics,
-        # The conversion to Kalibr's names may drop a size under an unusual name.
-        sides or _read_positive_sides(entries),
-        location,
-        has_distortion=any(coefficients),
+        entries, intrinsics, any_sides, location, has_distortion=any(coefficients)
     )
-    notes = [
+    possible_notes = [
         in_pixels.note,
         _unnamed_model_note(coefficients) if model == NOT_NAMED else None,
-        rectified_note(entries, in_pixels.intrinsics, sides or None),
+        rectified_note(entries, intrinsics, sides or None),
         unapplied_orientation_note(entries),
         _unusual_lens_note(entries, lens),
     ]
-    texts = [note for note in notes if note is not None]
-    return replace(lens, note=join_notes(texts)) if texts else lens
+    notes = [note for note in possible_notes if note is not None]
+    return replace(lens, note=join_notes(notes)) if notes else lens
+
+
+def _read_nonzero_sides(converted: Mapping[str, Any]) -> list[float]:
+    """Read width and height from entries in Kalibr's names; empty if they are not stated.
+
+    Programs that do not know the size of the pictures write 0, which counts as not stated.
+    """
+    sides = [number_or_nan(side) for side in stated_size(converted)]
+    return sides if len(sides) == 2 and all(sides) else []
 
 
 def _parse_intrinsics_and_coefficients(
@@ -242,14 +249,7 @@ def _lens_from_model(
     ``model`` is Kalibr's name of the model, and ``name_in_file`` its name in messages.
     """
     if not any(coefficients):
-        if model in _FISHEYE_MODELS:
-            return checked_lens("fisheye", intrinsics, size, location)
-        if model in (*_PERSPECTIVE_MODELS, *_FOV_MODELS, *_UNDISTORTED_MODELS):
-            return checked_lens("pinhole", intrinsics, size, location)
-        raise InputError(
-            f"the lens model '{printable(name_in_file[:60])}' is not supported; {SUPPORTED_MODELS}",
-            path=location,
-        )
+        return _lens_without_distortion(model, name_in_file, intrinsics, size, location)
 
     if model in _FISHEYE_MODELS and not any(coefficients[4:]):
         # RealSense always writes five coefficients, of which a fisheye uses four.
@@ -270,15 +270,33 @@ def _lens_from_model(
     )
 
 
+def _lens_without_distortion(
+    model: str,
+    name_in_file: str,
+    intrinsics: Sequence[float],
+    size: tuple[int, int] | None,
+    location: str,
+) -> SpelledLens:
+    """Make the lens for a model without coefficients, or with zeros alone.
+
+    A perspective model is then a pinhole, but a fisheye remains one.
+    """
+    if model in _FISHEYE_MODELS:
+        return checked_lens("fisheye", intrinsics, size, location)
+    if model in (*_PERSPECTIVE_MODELS, *_FOV_MODELS, *_UNDISTORTED_MODELS):
+        return checked_lens("pinhole", intrinsics, size, location)
+    raise InputError(
+        f"the lens model '{printable(name_in_file[:60])}' is not supported; {SUPPORTED_MODELS}",
+        path=location,
+    )
+
+
 def _check_unit_is_pixels(entries: Mapping[str, Any], location: str) -> None:
     """Check that no entry says that the intrinsics are in millimetres or another length."""
-    length_unit = re.compile(r"mm|milli\w*|cm|m|metres?|meters?|in|inch(es)?")
-    other_quantity = re.compile(r"world|translation|baseline|depth|pose|length", re.IGNORECASE)
     for key, value in entries.items():
         name, unit = str(key), str(value).lower()
-        if not re.search(r"units?$", name, re.IGNORECASE) or other_quantity.search(name):
-            continue
-        if length_unit.fullmatch(unit):
+        is_unit = _UNIT_ENTRY.search(name) is not None and _OTHER_QUANTITY.search(name) is None
+        if is_unit and _LENGTH_UNIT.fullmatch(unit):
             raise InputError(
                 f"'{printable(name[:30])}: {printable(unit[:20])}' is not supported, because "
                 "intrinsics must be in pixels: multiply them by the image width, divide them by "

@@ -34,20 +34,25 @@ def rectified_note(
 
     ``intrinsics`` are fx, fy, cx and cy of K [px], and ``size`` is (width, height), if stated.
     """
-    max_difference = _MAX_ROUNDING * intrinsics[0]
+    fx = intrinsics[0]
+    max_difference = _MAX_ROUNDING * fx  # [px]
     for name, value in entries.items():
         rectified = _intrinsics_by_rows(value) if is_rectified_matrix(name) else None
         if rectified is None or min(rectified[:2]) <= 0:
+            continue  # no matrix, or one whose focal lengths are not positive
+        differences = [
+            abs(rectified_number - raw_number)
+            for rectified_number, raw_number in zip(rectified, intrinsics, strict=False)
+        ]
+        if not any(difference > max_difference for difference in differences):
             continue
-        pairs = zip(rectified, intrinsics, strict=False)
-        if any(abs(rectified_value - value) > max_difference for rectified_value, value in pairs):
-            numbers = ",".join(f"{number:.10g}" for number in rectified)
-            at_size = "" if size is None else f"@{size[0]:.0f}x{size[1]:.0f}"
-            return (
-                "the camera that rilievo uses from its camera file belongs to raw images, and "
-                f"'{printable(str(name)[:30])}', for rectified images, differs: if this image was "
-                f"rectified or undistorted, pass pinhole:{numbers}{at_size}"
-            )
+        numbers = ",".join(f"{number:.10g}" for number in rectified)
+        at_size = "" if size is None else f"@{size[0]:.0f}x{size[1]:.0f}"
+        return (
+            "the camera that rilievo uses from its camera file belongs to raw images, and "
+            f"'{printable(str(name)[:30])}', for rectified images, differs: if this image was "
+            f"rectified or undistorted, pass pinhole:{numbers}{at_size}"
+        )
     return None
 
 
