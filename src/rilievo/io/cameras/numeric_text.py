@@ -1,7 +1,7 @@
 """Parse lenses from text that is mostly numbers: of COLMAP, KITTI and DSO, or numbers alone."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -146,25 +146,41 @@ def parse_kitti_lens(lines: Sequence[TextLine]) -> SpelledLens | None:
 
     preferred, *others = projections
     lens = _parse_kitti_line(line_by_label[preferred], lines)
-    notes: list[str] = []
-    differing = [
+    different = [
         label for label in others if _has_different_lens(line_by_label[label], lines, lens)
     ]
-    if differing:
-        differ = "differs" if len(differing) == 1 else "differ"
-        notes.append(
-            f"rilievo uses {preferred} ({_KITTI_CAMERAS[preferred]}) from its camera file, where "
-            f"{', '.join(differing)} {differ} from it: to use another camera, keep only its line "
-            "in the file, or pass its FX,FY,CX,CY"
-        )
-    raw_label = preferred.replace("P_rect_", "K_")
-    if raw_label != preferred and raw_label in line_by_label:
-        notes.append(
-            f"rilievo uses the camera for rectified images from its camera file ({preferred}): if "
-            f"the image is raw, pass the numbers of {raw_label} and "
-            f"{raw_label.replace('K_', 'D_')} as opencv:FX,FY,CX,CY,K1,K2,P1,P2,K3"
-        )
+    notes = [
+        *_other_kitti_cameras_notes(preferred, different),
+        *_raw_kitti_camera_notes(preferred, line_by_label),
+    ]
     return replace(lens, note=join_notes(notes)) if notes else lens
+
+
+def _other_kitti_cameras_notes(used_label: str, different_labels: Sequence[str]) -> list[str]:
+    """Return a note on the cameras of a file that differ from the used one, if there are any."""
+    if not different_labels:
+        return []
+    differ = "differs" if len(different_labels) == 1 else "differ"
+    return [
+        f"rilievo uses {used_label} ({_KITTI_CAMERAS[used_label]}) from its camera file, where "
+        f"{', '.join(different_labels)} {differ} from it: to use another camera, keep only its "
+        "line in the file, or pass its FX,FY,CX,CY"
+    ]
+
+
+def _raw_kitti_camera_notes(used_label: str, labels_in_file: Container[str]) -> list[str]:
+    """Return a note if a file also has the used camera as it was before rectification.
+
+    Beside ``P_rect_02`` for rectified images, KITTI writes ``K_02`` and ``D_02`` for raw ones.
+    """
+    raw_label = used_label.replace("P_rect_", "K_")
+    if raw_label == used_label or raw_label not in labels_in_file:
+        return []
+    return [
+        f"rilievo uses the camera for rectified images from its camera file ({used_label}): if "
+        f"the image is raw, pass the numbers of {raw_label} and "
+        f"{raw_label.replace('K_', 'D_')} as opencv:FX,FY,CX,CY,K1,K2,P1,P2,K3"
+    ]
 
 
 def _has_different_lens(line: TextLine, lines: Sequence[TextLine], lens: SpelledLens) -> bool:
@@ -218,20 +234,25 @@ def is_dso_file(lines: Sequence[TextLine]) -> bool:
 
 def parse_dso_lens(lines: Sequence[TextLine]) -> SpelledLens:
     """Parse DSO's ``camera.txt``, whose first line may begin with the name of its model."""
-    line = lines[0]
-    words = line.text.split()
-    model_name = words.pop(0).lower() if words[0].isalpha() else ""
-    numbers = try_parse_numbers(" ".join(words))
-    model = _DSO_MODELS.get(model_name or _DSO_MODEL_BY_COUNT.get(len(numbers), ""))
+    lens_line, size_line = lines[0], lines[1]
+    first_word, *other_words = lens_line.text.split()
+    if first_word.isalpha():
+        numbers = try_parse_numbers(" ".join(other_words))
+        model_name = first_word.lower()
+    else:
+        numbers = try_parse_numbers(lens_line.text)
+        model_name = _DSO_MODEL_BY_COUNT.get(len(numbers), "")
+    model = _DSO_MODELS.get(model_name)
     if model is None or len(numbers) != 4 + model.coefficient_count:
         raise InputError(
-            f"'{printable(line.text[:60])}' is not a supported DSO lens; expected FOV or Pinhole "
-            "(fx fy cx cy omega), or RadTan or EquiDistant (fx fy cx cy and 4 coefficients)",
-            path=line.location,
+            f"'{printable(lens_line.text[:60])}' is not a supported DSO lens; expected FOV or "
+            "Pinhole (fx fy cx cy omega), or RadTan or EquiDistant (fx fy cx cy and 4 "
+            "coefficients)",
+            path=lens_line.location,
         )
 
-    width, height = map(int, lines[1].text.split())
-    size = check_picture_size(width, height, lines[1].location)
+    width, height = map(int, size_line.text.split())
+    size = check_picture_size(width, height, size_line.location)
     fx, fy, cx, cy, *coefficients = numbers
     if cx < 1 and cy < 1:
         # Fractions of the width and the height, from the corner of the first pixel.
@@ -240,9 +261,9 @@ def parse_dso_lens(lines: Sequence[TextLine]) -> SpelledLens:
         raise InputError(
             "the fifth number of DSO's Pinhole must be 0; if it is the omega of a lens with "
             "distortion, write FOV instead of Pinhole",
-            path=line.location,
+            path=lens_line.location,
         )
-    return checked_lens(model.lens, [fx, fy, cx, cy, *coefficients], size, line.location)
+    return checked_lens(model.lens, [fx, fy, cx, cy, *coefficients], size, lens_line.location)
 
 
 def parse_lens_rows(rows: Sequence[Sequence[float]], path: Path) -> SpelledLens | None:
@@ -290,22 +311,28 @@ def _parse_unnamed_numbers(
             lens = checked_lens("opencv", numbers, None, location)
             return replace(lens, note=UNNAMED_FOUR_NOTE) if count == 8 else lens
         if count == 8:
-            raise InputError(
-                "the last four of the 8 numbers are unlikely to be k1, k2, p1 and p2: write the "
-                "numbers in the order fx fy cx cy k1 k2 p1 p2",
-                path=location,
-            )
+            raise _implausible_coefficients_error(location)
     if count in (6, 10, 11) and _are_size_and_intrinsics(numbers[:6]):
-        size = check_picture_size(numbers[0], numbers[1], location)
-        has_distortion = any(numbers[6:])
+        width, height, *lens_numbers = numbers
+        size = check_picture_size(width, height, location)
+        has_distortion = any(lens_numbers[4:])
         if has_distortion:
-            return checked_lens("opencv", numbers[2:], size, location)
-        return checked_lens("pinhole", numbers[2:6], size, location)
+            return checked_lens("opencv", lens_numbers, size, location)
+        return checked_lens("pinhole", lens_numbers[:4], size, location)
     if count in (4, 9, 12, 16):
         intrinsics = intrinsics_from_matrix(numbers, location)
         camera_from_K(pinhole_K(*intrinsics), path)
         return checked_lens("pinhole", intrinsics, None, location)
     return None
+
+
+def _implausible_coefficients_error(location: str) -> InputError:
+    """Return the error for 8 numbers of which the last four are no coefficients of OpenCV."""
+    return InputError(
+        "the last four of the 8 numbers are unlikely to be k1, k2, p1 and p2: write the numbers in "
+        "the order fx fy cx cy k1 k2 p1 p2",
+        path=location,
+    )
 
 
 def _are_coefficients(numbers: Sequence[float]) -> bool:

@@ -92,12 +92,11 @@ def _opencv_camera(
             "FX,FY,CX,CY",
             location,
         )
+    has_rational_coefficients = any(coefficients[5:8])  # k4 to k6
+    used = coefficients[:8] if has_rational_coefficients else coefficients[:5]
     # OpenCV has 4, 5 or 8 coefficients.
-    coefficients = coefficients[:8]
-    if not any(coefficients[5:]):
-        coefficients = coefficients[:5]
-    count = next(count for count in (4, 5, 8) if count >= len(coefficients))
-    return perspective_camera(label, intrinsics, _pad_coefficients(coefficients, count), size)
+    count = next(count for count in (4, 5, 8) if count >= len(used))
+    return perspective_camera(label, intrinsics, _pad_coefficients(used, count), size)
 
 
 def _width_and_height(mapping: Any, format_name: str, location: str) -> tuple[float, float]:
@@ -223,25 +222,31 @@ def _parse_matlab_cameras(content: Mapping[str, Any], location: str) -> list[Par
     intrinsics = _parse_matlab_intrinsics(content, location)
     radial = _parse_numbers(content.get("RadialDistortion") or [], _MATLAB, location)
     tangential = _parse_numbers(content.get("TangentialDistortion") or [], _MATLAB, location)
-    are_pairs = len(intrinsics.focal) == 2 and len(intrinsics.centre) == 2
-    if intrinsics.skew or not are_pairs or len(radial) > 3 or len(tangential) > 2:
-        problem = "numbers in an unsupported form: "
-        if intrinsics.skew:
-            problem = "a skew, which is not supported: calibrate without it, or "
+    if intrinsics.skew:
         raise _format_error(
-            _MATLAB, f"has {problem}pass opencv:FX,FY,CX-1,CY-1,K1,K2,P1,P2 instead", location
+            _MATLAB,
+            "has a skew, which is not supported: calibrate without it, or pass "
+            "opencv:FX,FY,CX-1,CY-1,K1,K2,P1,P2 instead",
+            location,
+        )
+    are_pairs = len(intrinsics.focal) == 2 and len(intrinsics.centre) == 2
+    if not are_pairs or len(radial) > 3 or len(tangential) > 2:
+        raise _format_error(
+            _MATLAB,
+            "has numbers in an unsupported form: pass opencv:FX,FY,CX-1,CY-1,K1,K2,P1,P2 instead",
+            location,
         )
 
     size = None
     if content.get("ImageSize"):
         height, width = _parse_numbers(content["ImageSize"], _MATLAB, location)[:2]
-        size = width, height
+        size = (width, height)
     cx, cy = intrinsics.centre
     k1, k2, k3 = _pad_coefficients(radial, 3)
     p1, p2 = _pad_coefficients(tangential, 2)
     opencv_intrinsics = [*intrinsics.focal, cx - 1, cy - 1]
-    coefficients = [k1, k2, p1, p2, k3]
-    return [_opencv_camera("", opencv_intrinsics, coefficients, size, _MATLAB, location)]
+    opencv_coefficients = [k1, k2, p1, p2, k3]
+    return [_opencv_camera("", opencv_intrinsics, opencv_coefficients, size, _MATLAB, location)]
 
 
 def _parse_matlab_intrinsics(content: Mapping[str, Any], location: str) -> _MatlabIntrinsics:
@@ -269,6 +274,8 @@ def _parse_matlab_intrinsics(content: Mapping[str, Any], location: str) -> _Matl
 
 
 _OPENMVG = "OpenMVG sfm_data file"
+_MODEL_ID_BITS = 0x7FFFFFFF
+"""Bits of a ``polymorphic_id`` that identify the model; the highest says that its name follows."""
 _OPENMVG_COEFFICIENTS: Mapping[str, str] = {
     "pinhole": "",
     "pinhole_radial_k1": "disto_k1",
@@ -290,22 +297,26 @@ def _parse_openmvg_cameras(content: Mapping[str, Any], location: str) -> list[Pa
     refer to it by a number.
     """
     cameras = []
-    model_names: dict[int, str] = {}
+    model_by_id: dict[int, str] = {}
     for entry in content.get("intrinsics") or []:
-        value = entry.get("value") if isinstance(entry, Mapping) else None
-        pointer = value.get("ptr_wrapper") if isinstance(value, Mapping) else None
-        camera = pointer.get("data") if isinstance(pointer, Mapping) else None
-        if not isinstance(value, Mapping) or not isinstance(camera, Mapping):
+        pointer = _nested_mapping(entry, "value")
+        camera = _nested_mapping(_nested_mapping(pointer, "ptr_wrapper"), "data")
+        if pointer is None or camera is None:
             raise _openmvg_error("has intrinsics in an unsupported form", location)
-        # The highest bit of the number only says that a name follows.
-        model_id = int(value.get("polymorphic_id", 0)) & 0x7FFFFFFF
-        model = str(value.get("polymorphic_name") or model_names.get(model_id, ""))
-        model_names[model_id] = model
+        model_id = int(pointer.get("polymorphic_id", 0)) & _MODEL_ID_BITS
+        model = str(pointer.get("polymorphic_name") or model_by_id.get(model_id, ""))
+        model_by_id[model_id] = model
         label = str(entry.get("key", len(cameras)))
         cameras.append(_parse_openmvg_camera(model, camera, label, location))
     if not cameras:
         raise _openmvg_error("has no intrinsics", location)
     return cameras
+
+
+def _nested_mapping(mapping: Any, key: str) -> Mapping[str, Any] | None:
+    """Return the mapping under a key of a mapping; None if either of them is something else."""
+    child = mapping.get(key) if isinstance(mapping, Mapping) else None
+    return child if isinstance(child, Mapping) else None
 
 
 def _parse_openmvg_camera(
@@ -327,19 +338,25 @@ def _parse_openmvg_camera(
     )
     intrinsics = [focal, focal, centre[0] - 0.5, centre[1] - 0.5]
     list_name = _OPENMVG_COEFFICIENTS[model]
-    listed = _parse_numbers(camera.get(list_name) or [], _OPENMVG, location) if list_name else []
+    stated = _parse_numbers(camera.get(list_name) or [], _OPENMVG, location) if list_name else []
     size = (width, height)
     if model == "fisheye":
-        numbers = [*intrinsics, *listed]
+        numbers = [*intrinsics, *stated]
         return ParsedCamera(label=label, lens="fisheye", numbers=numbers, size=size)
-    # Reorder to OpenCV's k1, k2, p1, p2, k3.
-    if model == "pinhole_brown_t2":
-        radial, tangential = listed[:3], listed[3:]
-        coefficients = [*radial[:2], *tangential, *radial[2:]]
-    else:
-        k1, k2, k3 = _pad_coefficients(listed, 3)
-        coefficients = [k1, k2, 0.0, 0.0, k3]
+    coefficients = _openmvg_to_opencv_coefficients(model, stated)
     return _opencv_camera(label, intrinsics, coefficients, size, _OPENMVG, location)
+
+
+def _openmvg_to_opencv_coefficients(model: str, stated: Sequence[float]) -> list[float]:
+    """Reorder the coefficients of a perspective model to OpenCV's k1, k2, p1, p2, k3.
+
+    OpenMVG has k1, k2, k3, and then in Brown's model p1 and p2.
+    """
+    if model == "pinhole_brown_t2":
+        radial, tangential = stated[:3], stated[3:]
+        return [*radial[:2], *tangential, *radial[2:]]
+    k1, k2, k3 = _pad_coefficients(stated, 3)
+    return [k1, k2, 0.0, 0.0, k3]
 
 
 def _openmvg_error(problem: str, location: str) -> InputError:
@@ -398,8 +415,9 @@ def _is_centred_projection(projection: Sequence[float]) -> bool:
         return False
     x_scale, xy, xz, yx, y_scale, yz, zx, zy, _ = projection
     is_diagonal = not any((xy, xz, yx, yz, zx, zy))
-    is_positive = not min(x_scale, y_scale) <= 0  # true for NaN, which is refused later
-    return is_diagonal and is_positive
+    # NaN passes here, because it is refused later with an error of its own.
+    is_any_scale_negative = min(x_scale, y_scale) <= 0
+    return is_diagonal and not is_any_scale_negative
 
 
 def _parse_unity_camera(
@@ -464,14 +482,15 @@ def _parse_waymo_cameras(content: Mapping[str, Any], location: str) -> list[Pars
     numbers = _parse_numbers(
         [value_by_name.get(name, 0) for name in _WAYMO_NAMES], _WAYMO, location
     )
+    intrinsics, coefficients = numbers[:4], numbers[4:]
 
     value_by_suffix = {str(column).rpartition(".")[2]: value for column, value in content.items()}
+    sides = [value_by_suffix.get("width"), value_by_suffix.get("height")]
     size = None
-    if value_by_suffix.get("width") and value_by_suffix.get("height"):
-        sides = [value_by_suffix["width"], value_by_suffix["height"]]
+    if all(sides):
         width, height = _parse_numbers(sides, _WAYMO, location)
         size = (width, height)
-    return [_opencv_camera("", numbers[:4], numbers[4:], size, _WAYMO, location)]
+    return [_opencv_camera("", intrinsics, coefficients, size, _WAYMO, location)]
 
 
 _IsFormat = Callable[[Mapping[str, Any]], bool]

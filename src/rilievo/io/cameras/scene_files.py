@@ -7,6 +7,7 @@ formats are recognised, so that the error can name them.
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
 from rilievo.errors import InputError
@@ -15,68 +16,97 @@ from rilievo.io.cameras.opencv_files import parse_xml
 from rilievo.io.cameras.parsed_camera import ParsedCamera, perspective_camera
 from rilievo.io.files.names import printable
 
-_UNSUPPORTED_TEXTS: Sequence[tuple[str, str, str]] = (
-    (r"# Bundle file", "a Bundler file", "a COLMAP model, converted with 'colmap model_converter'"),
-    (r"NVM_V3", "a VisualSFM file", "a COLMAP model, converted with 'colmap model_converter'"),
-    (
-        r"\APix4D camera calibration file",
-        "a file of Pix4D's internal parameters (.cam), in millimetres on the sensor",
-        "its F and the sensor width as Fmm/WIDTHmm if the lens has no distortion, or its numbers "
-        "as opencv:F*S,F*S,PX*S-0.5,PY*S-0.5,K1,K2,T1,T2,K3, where S is the image width in pixels "
-        "divided by the sensor width",
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _UnsupportedFormat:
+    """A format that is recognised but not supported.
+
+    Attributes:
+        mark: What only such a file contains: a regular expression for text, a substring for XML.
+        name: What the file is, for the message.
+        alternative: What the user can use instead.
+    """
+
+    mark: str
+    name: str
+    alternative: str
+
+    def error(self, location: str) -> InputError:
+        return InputError(
+            f"this is {self.name}, which is not supported; use {self.alternative}", path=location
+        )
+
+
+_UNSUPPORTED_TEXTS: Sequence[_UnsupportedFormat] = (
+    _UnsupportedFormat(
+        mark=r"# Bundle file",
+        name="a Bundler file",
+        alternative="a COLMAP model, converted with 'colmap model_converter'",
     ),
-    (
-        r"\A#?\s*name,.*\bf\b.*\bpx\b",
-        "RealityCapture's list of cameras, in fractions of the longer side",
-        "its f as Fmm/36mm if the lens has no distortion, or an export to COLMAP",
+    _UnsupportedFormat(
+        mark=r"NVM_V3",
+        name="a VisualSFM file",
+        alternative="a COLMAP model, converted with 'colmap model_converter'",
     ),
-    (
-        r"\A# Image list with two lines of data",
-        "COLMAP's list of images and poses",
-        "the cameras.txt next to it",
+    _UnsupportedFormat(
+        mark=r"\APix4D camera calibration file",
+        name="a file of Pix4D's internal parameters (.cam), in millimetres on the sensor",
+        alternative="its F and the sensor width as Fmm/WIDTHmm if the lens has no distortion, or "
+        "its numbers as opencv:F*S,F*S,PX*S-0.5,PY*S-0.5,K1,K2,T1,T2,K3, where S is the image "
+        "width in pixels divided by the sensor width",
     ),
-    (
-        r"\Ahttps?://\S+\s*\n\d+\s",
-        "a RealEstate10K clip, in fractions of the width and the height",
-        "its second to fifth number as FX*WIDTH,FY*HEIGHT,CX*WIDTH-0.5,CY*HEIGHT-0.5",
+    _UnsupportedFormat(
+        mark=r"\A#?\s*name,.*\bf\b.*\bpx\b",
+        name="RealityCapture's list of cameras, in fractions of the longer side",
+        alternative="its f as Fmm/36mm if the lens has no distortion, or an export to COLMAP",
     ),
-    (
-        r"\A(calib_time:.*\n)?R: .*\nT: ",
-        "a KITTI pose, such as that of the laser scanner",
-        "calib_cam_to_cam.txt",
+    _UnsupportedFormat(
+        mark=r"\A# Image list with two lines of data",
+        name="COLMAP's list of images and poses",
+        alternative="the cameras.txt next to it",
     ),
-    (
-        r"aslam_cv\.libaslam_cv_python|\ACalibration results\s*\n=+",
-        "a Kalibr report",
-        "the camchain.yaml next to it",
+    _UnsupportedFormat(
+        mark=r"\Ahttps?://\S+\s*\n\d+\s",
+        name="a RealEstate10K clip, in fractions of the width and the height",
+        alternative="its second to fifth number as FX*WIDTH,FY*HEIGHT,CX*WIDTH-0.5,CY*HEIGHT-0.5",
     ),
-    (
-        r"\A#usda ",
-        "a USD scene",
-        "the focalLength and horizontalAperture of its camera as Fmm/WIDTHmm",
+    _UnsupportedFormat(
+        mark=r"\A(calib_time:.*\n)?R: .*\nT: ",
+        name="a KITTI pose, such as that of the laser scanner",
+        alternative="calib_cam_to_cam.txt",
     ),
-    (
-        r"fileName imageWidth imageHeight",
-        "Pix4D's list of calibrated cameras",
-        "the K from your photograph's paragraph, as text",
+    _UnsupportedFormat(
+        mark=r"aslam_cv\.libaslam_cv_python|\ACalibration results\s*\n=+",
+        name="a Kalibr report",
+        alternative="the camchain.yaml next to it",
     ),
-    (
-        r"\[(LEFT|RIGHT)_CAM_\w+\]",
-        "a ZED calibration, with a camera for each side and resolution",
-        "the numbers of your camera, as opencv:FX,FY,CX,CY,K1,K2,P1,P2,K3",
+    _UnsupportedFormat(
+        mark=r"\A#usda ",
+        name="a USD scene",
+        alternative="the focalLength and horizontalAperture of its camera as Fmm/WIDTHmm",
     ),
-    (
-        r"# MVE view|\[camera\]\s*\n(.*\n)*focal_length",
-        "an MVE view, in fractions of the longer side",
-        "its focal_length times the longer side, as a focal length in pixels",
+    _UnsupportedFormat(
+        mark=r"fileName imageWidth imageHeight",
+        name="Pix4D's list of calibrated cameras",
+        alternative="the K from your photograph's paragraph, as text",
     ),
-    (
-        r"# ?Open3D|\[CameraIntrinsic\]",
-        "an old Open3D trajectory",
-        "Open3D's JSON file of the camera",
+    _UnsupportedFormat(
+        mark=r"\[(LEFT|RIGHT)_CAM_\w+\]",
+        name="a ZED calibration, with a camera for each side and resolution",
+        alternative="the numbers of your camera, as opencv:FX,FY,CX,CY,K1,K2,P1,P2,K3",
+    ),
+    _UnsupportedFormat(
+        mark=r"# MVE view|\[camera\]\s*\n(.*\n)*focal_length",
+        name="an MVE view, in fractions of the longer side",
+        alternative="its focal_length times the longer side, as a focal length in pixels",
+    ),
+    _UnsupportedFormat(
+        mark=r"# ?Open3D|\[CameraIntrinsic\]",
+        name="an old Open3D trajectory",
+        alternative="Open3D's JSON file of the camera",
     ),
 )
-"""(pattern, name, what to use instead) of texts that are recognised but not supported."""
+"""Texts that are recognised but not supported."""
 
 
 def parse_scene_text(text: str, location: str) -> list[ParsedCamera]:
@@ -85,11 +115,9 @@ def parse_scene_text(text: str, location: str) -> list[ParsedCamera]:
     Raises:
         InputError: If the format is recognised but not supported, or a number is malformed.
     """
-    for pattern, name, instead in _UNSUPPORTED_TEXTS:
-        if re.search(pattern, text, re.MULTILINE):
-            raise InputError(
-                f"this is {name}, which is not supported; use {instead}", path=location
-            )
+    for unsupported in _UNSUPPORTED_TEXTS:
+        if re.search(unsupported.mark, text, re.MULTILINE):
+            raise unsupported.error(location)
     return (
         _parse_realsense_cameras(text, location)
         or _parse_scan_camera(text, location)
@@ -99,40 +127,51 @@ def parse_scene_text(text: str, location: str) -> list[ParsedCamera]:
 
 
 _REALSENSE_STREAM = re.compile(
-    r"Intrinsic of \"(?P<stream>[^\"]+)\"(?P<numbers>.*?)(?=Intrinsic of|Extrinsic|Motion|\Z)",
+    r"Intrinsic of \"(?P<stream>[^\"]+)\"(?P<description>.*?)"
+    r"(?=Intrinsic of|Extrinsic|Motion|\Z)",
     re.DOTALL,
 )
 
 
 def _parse_realsense_cameras(text: str, location: str) -> list[ParsedCamera]:
     """Parse ``rs-enumerate-devices -c``, which lists each stream in all of its resolutions."""
-    cameras = []
-    for stream_match in _REALSENSE_STREAM.finditer(text):
-        stream, description = stream_match["stream"], stream_match["numbers"]
-        size_matches = [re.search(rf"{name}:\s*(\d+)", description) for name in ("Width", "Height")]
-        intrinsic_matches = [
-            re.search(rf"{name}:\s*(\S+)", description) for name in ("Fx", "Fy", "PPX", "PPY")
-        ]
-        if None in size_matches or None in intrinsic_matches:
-            continue
-        intrinsics = [_parse_number(match[1], location) for match in intrinsic_matches if match]
-        width, height = (float(match[1]) for match in size_matches if match)
+    cameras = [
+        _parse_realsense_camera(match["stream"], match["description"], location)
+        for match in _REALSENSE_STREAM.finditer(text)
+    ]
+    return [camera for camera in cameras if camera is not None]
 
-        model = re.search(r"Distortion:\s*([^\n]+)", description)
-        model_name = model[1].strip() if model else "None"
-        listed = re.search(r"Coeffs:\s*([^\n]+)", description)
-        coefficients = (
-            [_parse_number(word, location) for word in listed[1].split()] if listed else []
+
+def _parse_realsense_camera(stream: str, description: str, location: str) -> ParsedCamera | None:
+    """Parse the lines of a stream such as "Color"; None if size or intrinsics are missing."""
+    width_and_height = [
+        _find_realsense_value(name, r"\d+", description) for name in ("Width", "Height")
+    ]
+    intrinsic_words = [
+        _find_realsense_value(name, r"\S+", description) for name in ("Fx", "Fy", "PPX", "PPY")
+    ]
+    if "" in width_and_height or "" in intrinsic_words:
+        return None
+    intrinsics = [_parse_number(word, location) for word in intrinsic_words]
+    width, height = map(float, width_and_height)
+
+    model = _find_realsense_value("Distortion", r"[^\n]+", description).strip() or "None"
+    coefficient_words = _find_realsense_value("Coeffs", r"[^\n]+", description).split()
+    coefficients = [_parse_number(word, location) for word in coefficient_words]
+    if any(coefficients) and model.lower() != "brown conrady":
+        raise InputError(
+            f"the distortion '{printable(model[:60])}' of stream "
+            f"'{printable(stream[:40])}' is not supported; {SUPPORTED_MODELS}",
+            path=location,
         )
-        if any(coefficients) and model_name.lower() != "brown conrady":
-            raise InputError(
-                f"the distortion '{printable(model_name[:60])}' of stream "
-                f"'{printable(stream[:40])}' is not supported; {SUPPORTED_MODELS}",
-                path=location,
-            )
-        label = f"{stream} {width:g}x{height:g}"
-        cameras.append(perspective_camera(label, intrinsics, coefficients, (width, height)))
-    return cameras
+    label = f"{stream} {width:g}x{height:g}"
+    return perspective_camera(label, intrinsics, coefficients, (width, height))
+
+
+def _find_realsense_value(name: str, value_pattern: str, description: str) -> str:
+    """Find what follows a name, as in ``Width: 640``; empty if it is missing."""
+    match = re.search(rf"{name}:\s*({value_pattern})", description)
+    return "" if match is None else match[1]
 
 
 _SCAN_NAMES = {
@@ -144,30 +183,36 @@ _SCAN_NAMES = {
     "height": ("colorheight", "m_colorheight", "height", "image_height"),
 }
 """Lower-case names of the colour camera's numbers in the descriptions of scans."""
+_MATRIX_OF_3RSCAN = "m_calibrationcolorintrinsic"
 _NAMED_LINE = re.compile(r"([A-Za-z_]\w*)\s*[=:]\s*([-+0-9.eE][-+0-9.eE ]*)")
 _OPENCV_COEFFICIENTS = ("k1", "k2", "p1", "p2", "k3")
 
 
 def _parse_scan_camera(text: str, location: str) -> list[ParsedCamera]:
-    """Parse the colour camera from the lines ``name = numbers`` of ScanNet and 3RScan."""
+    """Parse the colour camera from the lines ``name = numbers`` of ScanNet and 3RScan.
+
+    ScanNet names fx to cy, and 3RScan has a 4x4 matrix in row-major order.
+    """
     matches = [_NAMED_LINE.fullmatch(line.strip()) for line in text.splitlines()]
-    lines = {match[1].lower(): match[2] for match in matches if match is not None}
-    if "fx_color" not in lines and "m_calibrationcolorintrinsic" not in lines:
+    value_by_name = {match[1].lower(): match[2] for match in matches if match is not None}
+    if "fx_color" not in value_by_name and _MATRIX_OF_3RSCAN not in value_by_name:
         return []
-    text_by_parameter = {
-        parameter: next((lines[name] for name in names if name in lines), None)
+    value_by_parameter = {
+        parameter: next((value_by_name[name] for name in names if name in value_by_name), None)
         for parameter, names in _SCAN_NAMES.items()
     }
-    matrix = lines.get("m_calibrationcolorintrinsic", "").split()
+    matrix = value_by_name.get(_MATRIX_OF_3RSCAN, "").split()
     if len(matrix) == 16:
-        text_by_parameter |= {"fx": matrix[0], "fy": matrix[5], "cx": matrix[2], "cy": matrix[6]}
-    intrinsic_texts = [text_by_parameter[parameter] for parameter in ("fx", "fy", "cx", "cy")]
-    if None in intrinsic_texts:
+        value_by_parameter |= {"fx": matrix[0], "fy": matrix[5], "cx": matrix[2], "cy": matrix[6]}
+    intrinsic_values = [value_by_parameter[parameter] for parameter in ("fx", "fy", "cx", "cy")]
+    if None in intrinsic_values:
         return []
 
-    intrinsics = [_parse_number(str(text), location) for text in intrinsic_texts]
-    coefficients = [_parse_number(lines.get(name, "0"), location) for name in _OPENCV_COEFFICIENTS]
-    width, height = text_by_parameter["width"], text_by_parameter["height"]
+    intrinsics = [_parse_number(str(value), location) for value in intrinsic_values]
+    coefficients = [
+        _parse_number(value_by_name.get(name, "0"), location) for name in _OPENCV_COEFFICIENTS
+    ]
+    width, height = value_by_parameter["width"], value_by_parameter["height"]
     size = None
     if width is not None and height is not None:
         size = (_parse_number(width, location), _parse_number(height, location))
@@ -205,29 +250,30 @@ def _parse_kapture_cameras(text: str, location: str) -> list[ParsedCamera]:
 
 
 _METASHAPE_ROOTS = ("document", "chunk")  # of cameras.xml
-_UNSUPPORTED_XML: Sequence[tuple[str, str, str]] = (
-    (
-        "<BlocksExchange",
-        "a BlocksExchange file from ContextCapture",
-        "an export to COLMAP or OpenCV",
+_UNSUPPORTED_XML: Sequence[_UnsupportedFormat] = (
+    _UnsupportedFormat(
+        mark="<BlocksExchange",
+        name="a BlocksExchange file from ContextCapture",
+        alternative="an export to COLMAP or OpenCV",
     ),
-    (
-        "<lensdatabase",
-        "lensfun's lens database",
-        "a calibration of your camera",
+    _UnsupportedFormat(
+        mark="<lensdatabase",
+        name="lensfun's lens database",
+        alternative="a calibration of your camera",
     ),
-    (
-        "stCamera:",
-        "an Adobe lens profile (LCP), in fractions of the image",
-        "its FocalLengthX times the longer side, as a focal length in pixels",
+    _UnsupportedFormat(
+        mark="stCamera:",
+        name="an Adobe lens profile (LCP), in fractions of the image",
+        alternative="its FocalLengthX times the longer side, as a focal length in pixels",
     ),
-    (
-        "capturingreality.com",
-        "RealityCapture's XMP, in fractions of the longer side",
-        "its FocalLength35mm as Fmm/36mm if the lens has no distortion, or an export to COLMAP",
+    _UnsupportedFormat(
+        mark="capturingreality.com",
+        name="RealityCapture's XMP, in fractions of the longer side",
+        alternative="its FocalLength35mm as Fmm/36mm if the lens has no distortion, or an export "
+        "to COLMAP",
     ),
 )
-"""(substring, name, what to use instead) of XML that is recognised but not supported."""
+"""XML that is recognised but not supported."""
 
 
 def parse_xml_cameras(text: str, location: str) -> list[ParsedCamera]:
@@ -236,11 +282,9 @@ def parse_xml_cameras(text: str, location: str) -> list[ParsedCamera]:
     Raises:
         InputError: If the format is recognised but not supported, or if the lens is not supported.
     """
-    for substring, name, instead in _UNSUPPORTED_XML:
-        if substring in text:
-            raise InputError(
-                f"this is {name}, which is not supported; use {instead}", path=location
-            )
+    for unsupported in _UNSUPPORTED_XML:
+        if unsupported.mark in text:
+            raise unsupported.error(location)
     root = parse_xml(text, location)
     is_calibration = any(root.find(name) is not None for name in ("projection", "f", "skew"))
     if root.tag == "calibration" and is_calibration:
@@ -307,20 +351,13 @@ def _parse_metashape_camera(
         return _parse_photoscan_camera(calibration, numbers, label, (width, height), location)
     _check_metashape_is_supported(lens_type, numbers, location)
 
-    intrinsics = [
-        numbers["f"] + numbers["b1"],
-        numbers["f"],
-        numbers["cx"] + (width - 1) / 2,
-        numbers["cy"] + (height - 1) / 2,
-    ]
+    fx, fy = numbers["f"] + numbers["b1"], numbers["f"]
+    cx, cy = numbers["cx"] + (width - 1) / 2, numbers["cy"] + (height - 1) / 2
+    intrinsics = [fx, fy, cx, cy]
     if lens_type in _FISHEYE_TYPES:
         coefficients = [numbers[name] for name in ("k1", "k2", "k3", "k4")]
-        return ParsedCamera(
-            label=label,
-            lens="fisheye",
-            numbers=[*intrinsics, *coefficients],
-            size=(width, height),
-        )
+        lens_numbers = [*intrinsics, *coefficients]
+        return ParsedCamera(label=label, lens="fisheye", numbers=lens_numbers, size=(width, height))
     # Metashape's p1 stands at r² + 2 x², where OpenCV has p2.
     coefficients = [numbers[name] for name in ("k1", "k2", "p2", "p1", "k3")]
     return perspective_camera(label, intrinsics, coefficients, (width, height))

@@ -26,28 +26,40 @@ _NAME_PARTS_OF_CAMERAS = (*("dist", "coeff", "size", "dim", "shape", "reference"
 """Substrings in the names of lists and mappings that belong to the intrinsics beside them."""
 
 _MESHROOM = "featuresFolders"
-_UNSUPPORTED_FORMS: Mapping[str, tuple[str, str]] = {
-    _MESHROOM: (
-        "a Meshroom scene (sfm)",
-        "Meshroom's ExportColmap node, or its focalLength and sensorWidth as FOCALmm/WIDTHmm if "
-        "the lens has no distortion",
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _UnsupportedForm:
+    """A form of camera that is recognised but not supported: its name, and what to use instead."""
+
+    name: str
+    alternative: str
+
+
+_UNSUPPORTED_FORMS: Mapping[str, _UnsupportedForm] = {
+    _MESHROOM: _UnsupportedForm(
+        name="a Meshroom scene (sfm)",
+        alternative="Meshroom's ExportColmap node, or its focalLength and sensorWidth as "
+        "FOCALmm/WIDTHmm if the lens has no distortion",
     ),
-    "CalibrationInformation": (
-        "the raw calibration of an Azure Kinect, whose numbers are fractions of its sensor",
-        "the numbers from the SDK's k4a_calibration_get_from_raw, as "
+    "CalibrationInformation": _UnsupportedForm(
+        name="the raw calibration of an Azure Kinect, whose numbers are fractions of its sensor",
+        alternative="the numbers from the SDK's k4a_calibration_get_from_raw, as "
         "opencv:FX,FY,CX,CY,K1,K2,P1,P2,K3,K4,K5,K6",
     ),
-    "BlocksExchange": ("a BlocksExchange file from ContextCapture", "an export to COLMAP"),
-    "projection_params": (
-        "a Project Aria calibration (FISHEYE624)",
-        "images that were undistorted with its tools, and their FX,FY,CX,CY",
+    "BlocksExchange": _UnsupportedForm(
+        name="a BlocksExchange file from ContextCapture", alternative="an export to COLMAP"
     ),
-    "M_cam_from_uv": (
-        "a Hypersim camera",
-        "its settings_camera_fov, converted from radians, as pinhole:DEGREES",
+    "projection_params": _UnsupportedForm(
+        name="a Project Aria calibration (FISHEYE624)",
+        alternative="images that were undistorted with its tools, and their FX,FY,CX,CY",
+    ),
+    "M_cam_from_uv": _UnsupportedForm(
+        name="a Hypersim camera",
+        alternative="its settings_camera_fov, converted from radians, as pinhole:DEGREES",
     ),
 }
-"""Keys of formats that are recognised but not supported: {key: (name, what to use instead)}."""
+"""Forms that are recognised but not supported, by the key that only they have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +118,16 @@ def _check_format_is_supported(content: Any, location: str) -> None:
             "principal_point_px of its sensor as opencv:F,F,CX-0.5,CY-0.5,K1,K2,P1,P2,K3",
             path=location,
         )
-    keys = [key for key in _UNSUPPORTED_FORMS if key in content]
-    if _is_meshroom_scene(content):
-        keys.insert(0, _MESHROOM)
-    if keys:
-        format_name, alternative = _UNSUPPORTED_FORMS[keys[0]]
-        raise InputError(
-            f"this is {format_name}, which is not supported; use {alternative}", path=location
-        )
+    for key, form in _UNSUPPORTED_FORMS.items():
+        if key in content or (key == _MESHROOM and _is_meshroom_scene(content)):
+            raise InputError(
+                f"this is {form.name}, which is not supported; use {form.alternative}",
+                path=location,
+            )
 
 
 def _is_meshroom_scene(content: Mapping[str, Any]) -> bool:
+    """Whether a mapping is a Meshroom scene, by its intrinsics, even without its own key."""
     intrinsics = content.get("intrinsics")
     first = intrinsics[0] if isinstance(intrinsics, list) and intrinsics else None
     return isinstance(first, Mapping) and "intrinsicId" in first
@@ -127,7 +138,8 @@ def _walk_tree(
 ) -> Iterator[FoundCamera]:
     """Yield the cameras in a mapping or list, by a depth-first search.
 
-    ``label`` are the keys that lead to the node, and ``nodes_left`` ends after enough nodes.
+    ``label`` are the keys that lead to the node, and ``depth`` is their number. All calls share
+    ``nodes_left`` and take an element of it for each node, so that the search ends with it.
     """
     if depth > _MAX_DEPTH or next(nodes_left, None) is None:
         return
@@ -161,15 +173,20 @@ def _split_matrices(node: Mapping[str, Any], label: str) -> Iterator[FoundCamera
 
 
 def _list_matrices(value: Any) -> list[Any] | None:
-    """Split a list of matrices, or of rows with 4 or 9 numbers each; None for a single matrix."""
-    if not isinstance(value, list) or not all(isinstance(row, list) for row in value):
+    """Return a list of matrices; None for anything else, such as a single matrix.
+
+    Each matrix is a list of rows, or a list of 9 numbers, or only fx, fy, cx and cy.
+    """
+    if not isinstance(value, list) or not all(isinstance(element, list) for element in value):
         return None
-    if all(row and isinstance(row[0], list) for row in value):
+    are_lists_of_rows = all(element and isinstance(element[0], list) for element in value)
+    if are_lists_of_rows:
         return value
 
-    lengths = {len(row) for row in value}
+    lengths = {len(element) for element in value}
     if len(value) < 2 or lengths not in ({4}, {9}):
         return None
+    # The last row of a 3x4 or 4x4 projection begins with 0, 0, but fx and fy are not 0.
     is_projection = lengths == {4} and len(value) in (3, 4) and value[-1][:2] == [0, 0]
     return None if is_projection else value
 

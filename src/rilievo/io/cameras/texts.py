@@ -58,16 +58,9 @@ def _parse_ost_camera(text: str, location: str) -> list[ParsedCamera]:
     """Parse the text of ROS' calibrator, in which the numbers stand in the lines below a name."""
     if not re.search(r"^[^\S\n]*#[^\S\n]*oST version", text, re.MULTILINE):
         return []
-    numbers: dict[str, list[float]] = {}
-    for name in ("width", "height", "camera matrix", "distortion", "projection"):
-        row_of_numbers = rf"(?:[^\S\n]*{_NUMBER})+"
-        below_name = rf"^{name}\s*\n({row_of_numbers}(?:\s*\n{row_of_numbers})*)"
-        match = re.search(below_name, text, re.MULTILINE)
-        if match is not None:
-            numbers[name] = _parse_floats(match[1].split(), location)
-
-    matrix = numbers.get("camera matrix", [])
-    coefficients = numbers.get("distortion", [])
+    numbers_by_name = _parse_ost_numbers(text, location)
+    matrix = numbers_by_name.get("camera matrix", [])
+    coefficients = numbers_by_name.get("distortion", [])
     if len(matrix) != 9 or len(coefficients) not in (5, 8):
         raise InputError(
             f"this ost.txt from ROS has {len(matrix)} numbers in the camera matrix and "
@@ -77,11 +70,25 @@ def _parse_ost_camera(text: str, location: str) -> list[ParsedCamera]:
         )
     fx, _, cx, _, fy, cy, *_ = matrix
     intrinsics = [fx, fy, cx, cy]
-    size = None
-    if len(numbers.get("width", [])) == 1 and len(numbers.get("height", [])) == 1:
-        size = (numbers["width"][0], numbers["height"][0])
-    note = rectified_note(numbers, intrinsics, size)
+    widths, heights = numbers_by_name.get("width", []), numbers_by_name.get("height", [])
+    size = (widths[0], heights[0]) if len(widths) == 1 and len(heights) == 1 else None
+    note = rectified_note(numbers_by_name, intrinsics, size)
     return [perspective_camera("", intrinsics, coefficients, size, note)]
+
+
+def _parse_ost_numbers(text: str, location: str) -> dict[str, list[float]]:
+    """Parse the numbers of each name that ROS' calibrator writes in a line of its own.
+
+    They are in one or more lines directly below the name. Names that the text lacks are left out.
+    """
+    numbers_by_name: dict[str, list[float]] = {}
+    row_of_numbers = rf"(?:[^\S\n]*{_NUMBER})+"
+    for name in ("width", "height", "camera matrix", "distortion", "projection"):
+        rows_below_name = rf"^{name}\s*\n({row_of_numbers}(?:\s*\n{row_of_numbers})*)"
+        match = re.search(rows_below_name, text, re.MULTILINE)
+        if match is not None:
+            numbers_by_name[name] = _parse_floats(match[1].split(), location)
+    return numbers_by_name
 
 
 def _parse_bouguet_camera(text: str, location: str) -> list[ParsedCamera]:
@@ -138,23 +145,26 @@ def parse_named_lines(text: str) -> dict[str, Any]:
     INI-like sections become nested mappings. A name that is repeated with another value begins the
     mapping of another camera.
     """
-    entries: dict[str, Any] = {}
-    section_entries = entries
+    all_entries: dict[str, Any] = {}
+    current_entries = all_entries  # or the mapping of a section or of another camera within it
     for line in text.splitlines():
         section = _SECTION.match(line)
         if section is not None:
-            section_entries = entries.setdefault(section[1].strip(), {})
+            current_entries = all_entries.setdefault(section[1].strip(), {})
             continue
         without_comment = re.split("[#;]", line, maxsplit=1)[0]
         match = _NAMED_LINE.fullmatch(without_comment.strip())
         if match is None:
             continue
         name, value = match[1], _parse_value(match[2])
-        if name in section_entries and section_entries[name] != value:
-            section_entries = entries.setdefault(f"line {len(entries)}", {})
-        section_entries[name] = value
-    sections = [section for section in entries.values() if isinstance(section, Mapping)]
-    return entries if any(map(_has_camera, [entries, *sections])) else {}
+        if name in current_entries and current_entries[name] != value:
+            unique_key = f"line {len(all_entries)}"
+            current_entries = all_entries.setdefault(unique_key, {})
+        current_entries[name] = value
+
+    nested = [value for value in all_entries.values() if isinstance(value, Mapping)]
+    has_camera = any(_has_camera(entries) for entries in [all_entries, *nested])
+    return all_entries if has_camera else {}
 
 
 def _has_camera(entries: Mapping[str, Any]) -> bool:
@@ -162,8 +172,9 @@ def _has_camera(entries: Mapping[str, Any]) -> bool:
     for name in MATRICES:
         if isinstance(entries.get(name), list) and len(entries[name]) == 9:
             return True
-    number_names = {name for name, value in entries.items() if isinstance(value, float)}
-    return not number_names.isdisjoint(FOCAL_X) and not number_names.isdisjoint(CENTRE_X)
+    has_focal_length = any(isinstance(entries.get(name), float) for name in FOCAL_X)
+    has_centre = any(isinstance(entries.get(name), float) for name in CENTRE_X)
+    return has_focal_length and has_centre
 
 
 def _parse_value(text: str) -> Any:
