@@ -5,10 +5,10 @@ a function and a row of ``TERMS``. ``video_loss`` adds the weighted terms of eac
 the scales, and adds the terms of the batch.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -43,10 +43,13 @@ from rilievo.training.tensors import (
     Transforms,
 )
 
-_MIN_DEPTH = 1e-6
+_MIN_PRIOR_DEPTH = 1e-6
 """Lower limit of a prior's depth before its logarithm, in the prior's unit."""
-_MEAN_OFFSET = 1e-7
+_MEAN_SIGMOID_OFFSET = 1e-7
 """Added to a mean sigmoid before the division by it, as published; 0 could be a divisor."""
+
+Auxiliary = TypeVar("Auxiliary")
+"""What a function returns besides the scalar that is differentiated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,9 +106,10 @@ class VideoScene:
         motions = []
         for motion, known_motion in zip(self.motion, self.views.source_T_target, strict=True):
             is_predicted = known_motion is None
-            motions.append(
-                scale_translation(motion, mean_inverse_depth) if is_predicted else motion
-            )
+            if is_predicted:
+                motions.append(scale_translation(motion, mean_inverse_depth))
+            else:
+                motions.append(motion)
         return tuple(motions)
 
     def frames(self, scale: int) -> Frames:
@@ -141,20 +145,21 @@ def resize_bilinearly(x: StackAtScale, size: Size) -> Stack:
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
 
 
-def depth_disagreement(view: WarpedSource) -> Maps:
+def depth_disagreement(warped_depth: WarpedSource) -> Maps:
     """Compute |z - D| / (z + D) (J.-W. Bian et al., NeurIPS 2019); 0 out of the source's view.
 
     z is the depth of the target's points in the source's camera. D is the predicted depth of the
-    source at their pixels, which is the image of ``view``.
+    source at their pixels, which is the image of ``warped_depth``.
     """
-    source_depth = view.image[:, 0]
-    point_depth = torch.where(view.in_view, view.depth, source_depth)
+    source_depth = warped_depth.image[:, 0]
+    # Out of view, z is replaced by D, so that the difference is 0.
+    point_depth = torch.where(warped_depth.in_view, warped_depth.depth, source_depth)
     return (point_depth - source_depth).abs() / (point_depth + source_depth)
 
 
-def consistency_loss(disagreement: Maps, counted: Masks) -> Scalar:
-    """Average the pixels that count; 0 if none does."""
-    return (disagreement * counted).sum() / counted.sum().clamp(min=1)
+def consistency_loss(disagreement: Maps, is_counted: Masks) -> Scalar:
+    """Average the disagreement of the pixels that count; 0 if none does."""
+    return (disagreement * is_counted).sum() / is_counted.sum().clamp(min=1)
 
 
 def edge_aware_smoothness(sigmoid: OneChannel, image: Images) -> Scalar:
@@ -163,7 +168,7 @@ def edge_aware_smoothness(sigmoid: OneChannel, image: Images) -> Scalar:
     d is the normalised sigmoid, and I the image. The sigmoid is divided by its mean in the image
     (C. Wang et al., CVPR 2018), because a network could shrink its output otherwise.
     """
-    normalised = sigmoid / (sigmoid.mean(dim=(2, 3), keepdim=True) + _MEAN_OFFSET)
+    normalised = sigmoid / (sigmoid.mean(dim=(2, 3), keepdim=True) + _MEAN_SIGMOID_OFFSET)
     total = sigmoid.new_zeros(())
     for dim in (2, 3):
         image_gradient = image.diff(dim=dim).abs().mean(dim=1, keepdim=True)
@@ -186,7 +191,7 @@ def anchor_loss(
         weights = torch.ones_like(prior)
     weights = torch.where(prior > 0, weights, 0.0)
 
-    difference = depth.log() - prior.clamp(min=_MIN_DEPTH).log()
+    difference = depth.log() - prior.clamp(min=_MIN_PRIOR_DEPTH).log()
     weighted_difference = torch.where(weights > 0, difference.detach(), torch.nan)
     # The median is NaN in an image without weighted pixels, where any finite value will do.
     median = weighted_difference.flatten(1).nanmedian(dim=1).values.nan_to_num()
@@ -295,53 +300,81 @@ def terms_with_own(options: VideoLosses) -> Mapping[str, Term]:
     return terms
 
 
-def with_early_gradient(compute: Callable[..., Scalar], *inputs: Tensor) -> Scalar:
-    """Call ``compute(*inputs)``, and compute its gradient at once, which frees the graph early."""
+def with_early_gradient(
+    compute: Callable[..., tuple[Scalar, Auxiliary]], *inputs: Tensor | None
+) -> tuple[Scalar, Auxiliary]:
+    """Call ``compute(*inputs)``, and compute the gradient of its scalar at once.
+
+    The graph of the scalar, which holds the intermediate results, is thereby freed before the
+    backward pass. Gradients reach only tensors that are among the inputs. Besides the scalar,
+    ``compute`` returns anything that needs no gradient.
+    """
     if not torch.is_grad_enabled():
         return compute(*inputs)
-    value: Tensor = _EarlyGradient.apply(compute, *inputs)
-    return value
+    return _EarlyGradient.apply(compute, *inputs)
 
 
 class _EarlyGradient(Function):
     """Scalar function that computes its gradients in the forward pass, and keeps no graph."""
 
     @staticmethod
-    def forward(ctx: Any, compute: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
-        """Compute the value and its gradients; the first argument itself never has one."""
+    def forward(
+        ctx: Any,
+        compute: Callable[..., tuple[Tensor, Auxiliary]],
+        *inputs: Tensor | None,
+    ) -> tuple[Tensor, Auxiliary]:
+        """Compute the value and its gradients."""
+        # The first argument of this function is ``compute``, which needs no gradient.
+        input_needs_gradient = ctx.needs_input_grad[1:]
         leaves = [
-            tensor.detach().requires_grad_(needs_gradient)
-            for tensor, needs_gradient in zip(inputs, ctx.needs_input_grad[1:], strict=True)
+            None if tensor is None else tensor.detach().requires_grad_(needs_gradient)
+            for tensor, needs_gradient in zip(inputs, input_needs_gradient, strict=True)
         ]
         with torch.enable_grad():
-            value = compute(*leaves)
-        variables = [leaf for leaf in leaves if leaf.requires_grad]
+            value, auxiliary = compute(*leaves)
+        variables = [leaf for leaf in leaves if leaf is not None and leaf.requires_grad]
         is_constant = not value.requires_grad
         if not variables or is_constant:
-            ctx.save_for_backward(*(torch.zeros_like(variable) for variable in variables))
+            gradients = [torch.zeros_like(variable) for variable in variables]
         else:
-            ctx.save_for_backward(*torch.autograd.grad(value, variables, materialize_grads=True))
-        return value.detach()
+            gradients = torch.autograd.grad(value, variables, materialize_grads=True)
+        ctx.save_for_backward(*gradients)
+        return value.detach(), auxiliary
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        # Gradients are saved only for the inputs that need one.
-        gradients = iter(ctx.saved_tensors)
-        return tuple(
-            next(gradients) * upstream[0] if needs_gradient else None
-            for needs_gradient in ctx.needs_input_grad
-        )
+    def backward(ctx: Any, value_gradient: Tensor, *_: None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Multiply the stored gradients by that of the value."""
+        # They are stored only for the inputs that need one.
+        stored_gradients = iter(ctx.saved_tensors)
+        input_gradients: list[Tensor | None] = []
+        for needs_gradient in ctx.needs_input_grad:
+            input_gradients.append(
+                next(stored_gradients) * value_gradient if needs_gradient else None
+            )
+        return tuple(input_gradients)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ScaleDetails:
+    """What a scale's loss was computed from, without gradients.
+
+    Attributes:
+        terms: Values of the weighted terms.
+        explanation: Warped sources and their errors; None except at the finest scale.
+    """
+
+    terms: Mapping[str, Tensor]
+    depth: Tensor
+    explanation: Explanation | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ScaleLoss:
-    """Loss of one scale; only ``total`` has a gradient, and only the finest an explanation."""
+    """Loss of one scale; only ``total`` has a gradient."""
 
     total: Tensor
-    terms: dict[str, Tensor]
-    depth: Tensor
-    explanation: Explanation | None
+    details: _ScaleDetails
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -429,14 +462,14 @@ def _check_terms(terms: Mapping[str, Term], scene: VideoScene) -> None:
 
 
 def _average_scales_and_add_batch(
-    scene: VideoScene, all_terms: Mapping[str, Term], scale_losses: list[_ScaleLoss]
+    scene: VideoScene, all_terms: Mapping[str, Term], scale_losses: Sequence[_ScaleLoss]
 ) -> VideoLoss:
     """Average the losses over scales, and add the terms that are computed once for the batch."""
-    finest = scale_losses[0]
+    finest = scale_losses[0].details
     total = torch.stack([scale_loss.total for scale_loss in scale_losses]).mean()
     term_values = {}
     for name in finest.terms:
-        values = [scale_loss.terms[name] for scale_loss in scale_losses]
+        values = [scale_loss.details.terms[name] for scale_loss in scale_losses]
         term_values[name] = torch.stack(values).mean()
 
     for name, term in all_terms.items():
@@ -467,35 +500,35 @@ def _loss_at_scale(
     scale: int,
     sigmoid: Tensor,
 ) -> _ScaleLoss:
-    """Compute the loss of one scale, with an early gradient, so that the scales share memory."""
+    """Compute the loss of one scale, with an early gradient, so that the scales share memory.
+
+    ``scale_index`` is the index of the scale among the predictions, and ``scale`` its number of
+    halvings.
+    """
     frames = scene.frames(scale)
-    masks = () if scene.masks is None else (scene.masks[scale_index],)
-    scale_losses: list[_ScaleLoss] = []
+    mask = None if scene.masks is None else scene.masks[scale_index]
+    is_finest = scale_index == 0
 
-    def compute_total(sigmoid: Tensor, K: Tensor, *motion_and_mask: Tensor) -> Tensor:
-        """Compute the total of the weighted terms; return the rest through ``scale_losses``.
+    def compute_total(
+        sigmoid: Tensor, K: Tensor, mask: Tensor | None, *motion: Tensor
+    ) -> tuple[Tensor, _ScaleDetails]:
+        """Compute the total of the weighted terms.
 
-        Tensors that may need a gradient have to be arguments.
+        The arguments are all tensors that may need a gradient, so they replace those of ``scene``
+        and ``frames``.
         """
-        motion = motion_and_mask[: len(scene.motion)]
-        mask = motion_and_mask[-1] if masks else None
         scale_scene = replace(scene, motion=motion)
         predictions = _predictions_at_scale(scale_scene, replace(frames, K=K), scale, sigmoid, mask)
         terms = _weighted_terms(all_terms, scale_scene, predictions)
-        total = sum(terms.values(), sigmoid.new_zeros(()))
-        is_finest = scale_index == 0
-        scale_losses.append(
-            _ScaleLoss(
-                total=total,
-                terms={name: value.detach() for name, value in terms.items()},
-                depth=predictions.depth.detach(),
-                explanation=predictions.explanation.detached() if is_finest else None,
-            )
+        details = _ScaleDetails(
+            terms={name: value.detach() for name, value in terms.items()},
+            depth=predictions.depth.detach(),
+            explanation=predictions.explanation.detached() if is_finest else None,
         )
-        return total
+        return sum(terms.values(), sigmoid.new_zeros(())), details
 
-    total = with_early_gradient(compute_total, sigmoid, frames.K, *scene.motion, *masks)
-    return replace(scale_losses[0], total=total)
+    total, details = with_early_gradient(compute_total, sigmoid, frames.K, mask, *scene.motion)
+    return _ScaleLoss(total=total, details=details)
 
 
 def _weighted_terms(
@@ -517,28 +550,38 @@ def _predictions_at_scale(
     scene: VideoScene, frames: Frames, scale: int, sigmoid: Tensor, mask: Tensor | None
 ) -> AtScale:
     """Convert the outputs of one scale to depth, and warp the sources with it."""
-    sigmoid = sigmoid.to(scene.views.target.dtype)
-    depth = scene.depth(sigmoid, frames.size)
+    frame_sigmoid = sigmoid.to(scene.views.target.dtype)
+    depth = scene.depth(frame_sigmoid, frames.size)
+    resized_mask = None
     if mask is not None:
-        mask = resize_bilinearly(mask.to(sigmoid.dtype), frames.size)
+        resized_mask = resize_bilinearly(mask.to(frame_sigmoid.dtype), frames.size)
     trust = None
     if scene.agreement is not None and scene.options.motion_mask:
         trust = scene.agreement.trust
-    motion = scene.motion_at(depth)
+    explanation = compare_warped_sources(
+        frames,
+        depth,
+        scene.motion_at(depth),
+        scene.options,
+        masks=resized_mask,
+        trust=trust,
+    )
     return AtScale(
         scale=scale,
         frames=frames,
-        sigmoid=sigmoid,
+        sigmoid=frame_sigmoid,
         depth=depth,
-        mask=mask,
-        explanation=compare_warped_sources(
-            frames, depth, motion, scene.options, masks=mask, trust=trust
-        ),
+        mask=resized_mask,
+        explanation=explanation,
     )
 
 
 def _agreement_if_needed(scene: VideoScene) -> SourceAgreement | None:
-    """Compare the depth of the target with that of its sources; None if nothing needs it."""
+    """Compare the depth of the target with that of its sources; None if nothing needs it.
+
+    The predicted depth of each source is warped to the target. Where depth and motion are right, it
+    is the depth that the target's points have in the camera of the source.
+    """
     if not scene.options.needs_source_depth:
         return None
     if scene.source_sigmoids is None:
