@@ -1,5 +1,6 @@
 """Read weights of ``SmallNet`` from an ONNX file, whose layers have no names and no norms."""
 
+import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,36 +26,41 @@ _Arrays = tuple[np.ndarray, ...]
 def fill_from_onnx(network: SmallNet, path: Path) -> None:
     """Fill a network with the weights of an ONNX file of ``export_small``.
 
-    Layers are matched by the order in which they are called. The file has fused a norm with its
-    convolution if that has a bias. The norm then only adds this bias, so its statistics must be
-    measured before further training.
+    Layers are matched by the order in which they are called. An export may fuse a norm with the
+    convolution before it, which then has a bias in the file but none in the network. The norm of
+    the network is then filled so that it only adds this bias, and its statistics must be measured
+    before further training.
+
+    Raises:
+        InputError: If the file is broken, or has other layers than the network.
     """
     sky_layers = set(network.sky.modules())
-    stored_layers = deque(_read_weights_by_layer(path))
-    fused_bias: Tensor | None = None
-    for layer in _layers_in_call_order(network):
-        if not stored_layers and layer in sky_layers:
-            break  # files of networks without sky
-        if isinstance(layer, nn.BatchNorm2d) and fused_bias is not None:
-            _fill_if_shapes_match(layer, _identity_norm_with_bias(fused_bias, layer.eps))
-            fused_bias = None
-            continue
-
-        tensors = stored_layers.popleft() if stored_layers else ()
-        if isinstance(layer, nn.Conv2d) and layer.bias is None:
-            # A bias in the file belongs to the norm, which is the next layer.
-            fused_bias = tensors[1] if len(tensors) > 1 else None
-            tensors = tensors[:1]
+    unused_weights = deque(_read_weights_by_layer(path))
+    layers = _layers_in_call_order(network)
+    for layer, next_layer in itertools.zip_longest(layers, layers[1:]):
+        if not unused_weights and layer in sky_layers:
+            break  # The file has a network without sky.
+        tensors = unused_weights.popleft() if unused_weights else ()
+        if isinstance(next_layer, nn.BatchNorm2d) and _has_fused_norm(layer, tensors):
+            kernel, bias = tensors
+            tensors = (kernel,)
+            unused_weights.appendleft(_identity_norm_with_bias(bias, next_layer.eps))
         if not _fill_if_shapes_match(layer, tensors):
             raise InputError(
                 f"{printable(path)}: the layers do not match this network; use a file with the "
                 "same architecture"
             )
-    if stored_layers:
+    if unused_weights:
         raise InputError(
-            f"{printable(path)}: has {count_text(len(stored_layers), 'more layer')} than this "
+            f"{printable(path)}: has {count_text(len(unused_weights), 'more layer')} than this "
             "network; use a file with the same architecture"
         )
+
+
+def _has_fused_norm(layer: nn.Module, stored: Sequence[Tensor]) -> bool:
+    """Whether the stored weights are those of a convolution without bias, and yet have a bias."""
+    is_conv_without_bias = isinstance(layer, nn.Conv2d) and layer.bias is None
+    return is_conv_without_bias and len(stored) == 2
 
 
 def _identity_norm_with_bias(bias: Tensor, eps: float) -> tuple[Tensor, ...]:
