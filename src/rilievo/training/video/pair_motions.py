@@ -12,7 +12,7 @@ of the depth that was passed in, up to one factor a target until ``unify_scales`
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -114,6 +114,7 @@ class WindowMotion:
         if not len(corners.depth):
             return math.nan
 
+        # Both were tracked in the frame of the target, so the same point has the same position.
         nearest = _nearest_points(corners.positions, self.points.positions)
         depth_ratios = self.points.depth[nearest.index] / corners.depth
         is_same_point = nearest.distance < _MAX_SAME_POINT_DISTANCE
@@ -225,7 +226,11 @@ class WindowTracker:
         second: FramePlace,
         motion_by_target: Mapping[FramePlace, WindowMotion],
     ) -> Float64[np.ndarray, "m"]:
-        """Relative depth differences at points of the first frame that the second one has too."""
+        """Relative depth differences at the points that both targets have.
+
+        The points of the first target are tracked into the second frame, where those of the second
+        target that end up at the same pixel are the same points of the scene.
+        """
         first_frame = grey(self._frames.read_frame(first))
         second_frame = grey(self._frames.read_frame(second))
         first_points = motion_by_target[first].points
@@ -351,16 +356,25 @@ def find_pair_motions(
 
     ``depths`` are those of the targets, in units that are about the same. OpenCV is needed.
     """
-    motions: dict[Pair, PairMotion] = {}
+    pair_motions: dict[Pair, PairMotion] = {}
     for num_done, (target, depth) in enumerate(zip(frames.targets, depths, strict=True), start=1):
-        target_frame = grey(frames.read_frame(target.place))
-        K = frames.get_K(target)
-        for source in target.sources:
-            source_frame = grey(frames.read_frame(source))
-            motions[target.place, source] = motion_between(target_frame, source_frame, depth, K)
+        pair_motions |= _find_motions_of_target(frames, target, depth)
         if report_progress is not None:
             report_progress(num_done, len(frames))
-    return motions
+    return pair_motions
+
+
+def _find_motions_of_target(
+    frames: VideoTargetFrames, target: Target, depth: AnyPlane
+) -> dict[Pair, PairMotion]:
+    """Estimate the motion from one target to each of its sources."""
+    target_frame = grey(frames.read_frame(target.place))
+    K = frames.get_K(target)
+    pair_motions: dict[Pair, PairMotion] = {}
+    for source in target.sources:
+        source_frame = grey(frames.read_frame(source))
+        pair_motions[target.place, source] = motion_between(target_frame, source_frame, depth, K)
+    return pair_motions
 
 
 def find_pair_and_window_motions(
@@ -370,31 +384,29 @@ def find_pair_and_window_motions(
 ) -> EstimatedMotion:
     """Estimate motion by pairs and over windows, in one pass over the frames.
 
-    The arguments and errors are those of ``find_pair_motions``.
+    The arguments and errors are those of ``find_pair_motions``. ``depths`` are read only once, so
+    they may be predicted one by one.
     """
     tracker = WindowTracker(frames)
-
-    def depths_after_tracking() -> Iterator[AnyPlane]:
-        """Pass each depth on to the windows, and then to the pairs, as it is not kept."""
-        for target, depth in zip(frames.targets, depths, strict=True):
-            tracker.add_target(target, depth)
-            yield depth
-
-    pairs = find_pair_motions(frames, depths_after_tracking(), report_progress)
-    return EstimatedMotion(pairs=pairs, windows=tracker.estimate_windows())
+    pair_motions: dict[Pair, PairMotion] = {}
+    for num_done, (target, depth) in enumerate(zip(frames.targets, depths, strict=True), start=1):
+        tracker.add_target(target, depth)
+        pair_motions |= _find_motions_of_target(frames, target, depth)
+        if report_progress is not None:
+            report_progress(num_done, len(frames))
+    return EstimatedMotion(pairs=pair_motions, windows=tracker.estimate_windows())
 
 
 def mean_corner_error(motions: Iterable[PairMotion]) -> float:
     """Mean relative error of the model depth over all triangulated corners; NaN without any."""
-    # Motions without such corners have an error of NaN.
-    motions_with_corners = [motion for motion in motions if motion.num_depth_checks]
-    if not motions_with_corners:
-        return math.nan
-    total_error = sum(
-        motion.depth_error * motion.num_depth_checks for motion in motions_with_corners
-    )
-    num_corners = sum(motion.num_depth_checks for motion in motions_with_corners)
-    return total_error / num_corners
+    # Each motion has the mean over its own corners, which is NaN without any.
+    total_error = 0.0
+    num_corners = 0
+    for motion in motions:
+        if motion.num_depth_checks:
+            total_error += motion.depth_error * motion.num_depth_checks
+            num_corners += motion.num_depth_checks
+    return total_error / num_corners if num_corners else math.nan
 
 
 def corner_trust(targets: Sequence[Target], motions: Mapping[Pair, PairMotion]) -> float:

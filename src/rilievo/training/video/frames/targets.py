@@ -201,57 +201,72 @@ def split_targets(
     """Split targets into those to train on and those held out.
 
     No frame of a held-out target is used in training. With several stretches, targets next to a
-    held-out one are not used either. Some sequences are so short that their fraction is less than
-    half a target. Of these, a whole one is held out as soon as enough fractions have added up.
+    held-out one are not used either.
 
     Sequences with listed held-out targets keep those. Of the others, one stretch is held out at the
-    end, or with two stretches in the middle and at the end.
+    end, or with two stretches in the middle and at the end. Footage that is too short for both sets
+    is trained on.
     """
-    training: list[Target] = []
-    held_out: list[Target] = []
-    num_near_held_out = 0
-    num_too_short = 0
-    carried_over = 0.0  # held-out targets that shorter sequences did not supply
-    is_single = sum(bool(sequence.targets) for sequence in sequences) == 1
-    for sequence in sequences:
-        if sequence.listed_held_out is not None:
-            training.extend(sequence.targets)
-            held_out.extend(sequence.listed_held_out)
-            continue
+    splits: list[TargetSplit] = []
+    counts = _held_out_counts(sequences, held_out_fraction)
+    for sequence, count in zip(sequences, counts, strict=True):
+        if sequence.listed_held_out is None:
+            # Lists of targets are often shuffled.
+            targets = sorted(sequence.targets, key=lambda target: target.place)
+            splits.append(_split_sequence(targets, count, num_stretches))
+        else:
+            splits.append(
+                TargetSplit(
+                    training=sequence.targets,
+                    held_out=sequence.listed_held_out,
+                    num_near_held_out=0,
+                )
+            )
 
-        # Lists of targets are often shuffled.
-        targets = sorted(sequence.targets, key=lambda target: target.place)
-        wanted = held_out_fraction * len(targets)
-        count = _held_out_count(wanted, is_single=is_single)
-        if wanted and not count:
-            carried_over += wanted
-            if carried_over >= len(targets) / 2:
-                count = len(targets)
-                carried_over -= count
-        if num_stretches > 1 and 0 < count < _MIN_STRETCH * num_stretches:
-            num_too_short += 1
-
-        sequence_split = _split_sequence(targets, count, num_stretches)
-        training.extend(sequence_split.training)
-        held_out.extend(sequence_split.held_out)
-        num_near_held_out += sequence_split.num_near_held_out
+    training = tuple(target for split in splits for target in split.training)
+    held_out = tuple(target for split in splits for target in split.held_out)
+    num_near_held_out = sum(split.num_near_held_out for split in splits)
     if not training:
-        # Footage that is too short for both is trained on.
-        return TargetSplit(
-            training=tuple(held_out), held_out=(), num_near_held_out=num_near_held_out
-        )
+        return TargetSplit(training=held_out, held_out=(), num_near_held_out=num_near_held_out)
     return TargetSplit(
-        training=tuple(training),
-        held_out=tuple(held_out),
+        training=training,
+        held_out=held_out,
         num_near_held_out=num_near_held_out,
-        num_too_short=num_too_short,
+        num_too_short=sum(split.num_too_short for split in splits),
     )
+
+
+def _held_out_counts(sequences: Sequence[SequenceTargets], held_out_fraction: float) -> list[int]:
+    """Number of targets to hold out of each sequence; 0 for those with listed held-out targets.
+
+    If the fraction of a sequence is less than half a target, none is held out. Instead, such
+    fractions are added up, and as soon as the sum is half of a short sequence, this sequence is
+    held out as a whole and taken off the sum.
+    """
+    is_single = sum(bool(sequence.targets) for sequence in sequences) == 1
+    owed_by_short_sequences = 0.0
+    counts: list[int] = []
+    for sequence in sequences:
+        num_targets = len(sequence.targets)
+        wanted = held_out_fraction * num_targets
+        if not wanted or sequence.listed_held_out is not None:
+            counts.append(0)
+        elif wanted >= 0.5 or is_single:
+            counts.append(max(1, round(wanted)))
+        else:
+            owed_by_short_sequences += wanted
+            is_held_out = owed_by_short_sequences >= num_targets / 2
+            counts.append(num_targets if is_held_out else 0)
+            owed_by_short_sequences -= counts[-1]
+    return counts
 
 
 def _split_sequence(targets: Sequence[Target], count: int, num_stretches: int) -> TargetSplit:
     """Hold out ``count`` targets of one sequence, and leave a gap to those to train on."""
     # Too few targets for all stretches are held out at the end. A whole sequence is one stretch.
-    can_spread = _MIN_STRETCH * num_stretches <= count < len(targets)
+    min_count_to_spread = _MIN_STRETCH * num_stretches
+    can_spread = min_count_to_spread <= count < len(targets)
+    is_too_short = num_stretches > 1 and 0 < count < min_count_to_spread
     indices = _held_out_indices(len(targets), count, num_stretches if can_spread else 1)
     held_out = [targets[index] for index in indices]
 
@@ -265,14 +280,8 @@ def _split_sequence(targets: Sequence[Target], count: int, num_stretches: int) -
         training=tuple(training),
         held_out=tuple(held_out),
         num_near_held_out=len(targets) - count - len(training),
+        num_too_short=int(is_too_short),
     )
-
-
-def _held_out_count(wanted: float, *, is_single: bool) -> int:
-    """Round the number of held-out targets; a single sequence has at least one, if any."""
-    if not wanted or (wanted < 0.5 and not is_single):
-        return 0
-    return max(1, round(wanted))
 
 
 def _held_out_indices(num_targets: int, count: int, num_stretches: int) -> list[int]:
