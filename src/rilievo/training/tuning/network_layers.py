@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 
@@ -55,70 +55,102 @@ def network_layers(network: TunedNetwork) -> NetworkLayers:
 
 
 def _small_network_layers(network: SmallNetwork) -> NetworkLayers:
-    small = network.network
-    encoder = network.network.encoder
+    """Layers of an embedded network: stem and blocks of its MobileNetV2, then its decoder."""
+    small_net = network.network
+    encoder = small_net.encoder
     stem = (*encoder.conv0.parameters(), *encoder.batchnorm0.parameters())
     blocks = [tuple(block.parameters()) for block in encoder.linearbottleneck]  # pyright: ignore[reportGeneralTypeIssues]
-    head = (small.context, *small.merges, nn.ModuleList([small.head, small.upsample]))
+    output_modules = nn.ModuleList([small_net.head, small_net.upsample])
+    decoder_modules = (small_net.context, *small_net.merges, output_modules)
     return NetworkLayers(
-        backbone=(stem, *blocks), head=tuple(tuple(part.parameters()) for part in head)
+        backbone=(stem, *blocks),
+        head=tuple(tuple(module.parameters()) for module in decoder_modules),
     )
 
 
 def _unet_layers(unet: Any) -> tuple[Layer, ...]:
-    """One layer for each block; weights before the blocks join the first layer, others the last."""
+    """One layer for each block of a U-Net of diffusers.
+
+    Weights that are registered before the blocks, such as the first convolution, join the first
+    layer. All others outside of blocks, such as the last convolution, join the last layer.
+    """
     blocks = [*unet.down_blocks, unet.mid_block, *unet.up_blocks]
     layers = [list(block.parameters()) for block in blocks if block is not None]
     block_weight_ids = {id(weight) for layer in layers for weight in layer}
-    is_after_first_block = False
+    is_before_blocks = True
     for weight in unet.parameters():
         if id(weight) in block_weight_ids:
-            is_after_first_block = True
+            is_before_blocks = False
+        elif is_before_blocks:
+            layers[0].append(weight)
         else:
-            layers[-1 if is_after_first_block else 0].append(weight)
+            layers[-1].append(weight)
     return tuple(tuple(layer) for layer in layers)
 
 
 def _transformers_layers(model: Any) -> NetworkLayers:
+    """Layers of a depth model of transformers; each module beside its backbone is a head layer."""
     backbone = getattr(model, "backbone", None) or model.base_model
     # The field of view is not learned, because the images have no ground truth for it.
-    not_in_head = (backbone, getattr(model, "fov_model", None))
-    head_modules = [module for module in model.children() if module not in not_in_head]
-    head_layers = [tuple(module.parameters()) for module in head_modules]
-    return NetworkLayers(
-        backbone=_backbone_layers(backbone), head=tuple(layer for layer in head_layers if layer)
-    )
+    fov_model = getattr(model, "fov_model", None)
+    head_layers: list[Layer] = []
+    for module in model.children():
+        weights = tuple(module.parameters())
+        if weights and module not in (backbone, fov_model):
+            head_layers.append(weights)
+    return NetworkLayers(backbone=_backbone_layers(backbone), head=tuple(head_layers))
 
 
 def _backbone_layers(backbone: nn.Module) -> tuple[Layer, ...]:
-    """Group the weights of a backbone by its blocks, which are its longest lists of modules.
+    """Group the weights of a backbone by its blocks: layer i has the weights of block i.
 
-    Lists of the same length, such as those of Depth Pro's encoders, share layers: block i of each
-    is in layer i. A weight outside of blocks is assigned to the list whose name is most like its
-    own. It joins the first layer if it comes before the blocks of that list, and the last layer if
-    it comes after them.
+    The blocks are the longest list of modules, such as ``encoder.layer`` of a ViT. If several lists
+    are as long, such as those of Depth Pro's encoders, layer i has block i of each list.
+
+    Weights outside of blocks join the first layer if they are registered before the blocks, such as
+    the patch embedding, and otherwise the last one, such as the last norm. Where there are several
+    lists, what counts are the blocks of the list whose name is most similar to that of the weight.
     """
-    list_lengths = {
+    block_lists = _longest_module_lists(backbone)
+    layers: list[list[nn.Parameter]] = [[] for _ in range(max(block_lists.num_blocks, 1))]
+    lists_already_begun: set[str] = set()
+    for name, weight in backbone.named_parameters():
+        containing_lists = [prefix for prefix in block_lists.prefixes if name.startswith(prefix)]
+        if containing_lists:
+            prefix = containing_lists[0]
+            lists_already_begun.add(prefix)
+            # Parameters are named by their list, block and name in it: "encoder.layer.3.norm.bias".
+            block_index = int(name.removeprefix(prefix).partition(".")[0])
+            layers[block_index].append(weight)
+        elif _most_similar_name(name, block_lists.prefixes) in lists_already_begun:
+            layers[-1].append(weight)
+        else:
+            layers[0].append(weight)
+    return tuple(tuple(layer) for layer in layers)
+
+
+class _BlockLists(NamedTuple):
+    """Lists of blocks that all have the same length.
+
+    Attributes:
+        prefixes: Beginning of the names of each list's parameters, such as "encoder.layer.".
+        num_blocks: Length of each list; 0 without lists.
+    """
+
+    prefixes: Sequence[str]
+    num_blocks: int
+
+
+def _longest_module_lists(model: nn.Module) -> _BlockLists:
+    """Find the longest list of modules in a model, and all others of that length."""
+    length_by_name = {
         name: len(module)
-        for name, module in backbone.named_modules()
+        for name, module in model.named_modules()
         if isinstance(module, nn.ModuleList | nn.Sequential)
     }
-    num_blocks = max(list_lengths.values(), default=0)
-    block_prefixes = [f"{name}." for name, length in list_lengths.items() if length == num_blocks]
-
-    layers: list[list[nn.Parameter]] = [[] for _ in range(max(num_blocks, 1))]
-    seen_prefixes: set[str] = set()
-    for name, weight in backbone.named_parameters():
-        prefix = next((prefix for prefix in block_prefixes if name.startswith(prefix)), None)
-        if prefix is not None:
-            seen_prefixes.add(prefix)
-            layer_index = int(name.removeprefix(prefix).partition(".")[0])
-        elif _most_similar_name(name, block_prefixes) in seen_prefixes:
-            layer_index = len(layers) - 1
-        else:
-            layer_index = 0
-        layers[layer_index].append(weight)
-    return tuple(tuple(layer) for layer in layers)
+    num_blocks = max(length_by_name.values(), default=0)
+    names = [name for name, length in length_by_name.items() if length == num_blocks]
+    return _BlockLists(prefixes=[f"{name}." for name in names], num_blocks=num_blocks)
 
 
 def _most_similar_name(name: str, candidates: Sequence[str]) -> str:

@@ -227,29 +227,35 @@ class _OutputLayout:
 
 
 def _find_output_layout(name: str, config: Any, network: nn.Module) -> _OutputLayout:
-    """Find the layout of blocks' outputs, from a trial size or else the configured size."""
+    """Find the layout of blocks' outputs by running the network on a trial image.
+
+    The trial image is wider than high, because height and width could be mistaken for one another
+    otherwise. If the network does not take it, it is run at the size of its configuration, which
+    then is the only size that it takes.
+    """
     patch = _vit_patch_side(config)
     configured_size = _configured_image_size(config)
-    # Height and width differ, so that they cannot be mistaken for one another.
-    trial_size = (4 * patch, 8 * patch) if patch else (256, 512)
-    trial_error: ModelError | None = None
-    for size in (trial_size, configured_size):
-        if size is None:
-            continue
+    size = (4 * patch, 8 * patch) if patch else (256, 512)
+    try:
+        shapes = _block_output_shapes(name, network, size)
+    except ModelError as trial_error:
+        if configured_size is None:
+            raise
+        size = configured_size
         try:
             shapes = _block_output_shapes(name, network, size)
-        except ModelError as error:
-            trial_error = trial_error or error  # that of the first size
-            continue
-        has_class_token = False
-        if patch is not None and len(shapes[0]) == 3:
-            has_class_token = shapes[0][1] > (size[0] // patch) * (size[1] // patch)
-        return _OutputLayout(
-            layers=tuple(layer_from_shape(name, shape, size, patch=patch) for shape in shapes),
-            has_class_token=has_class_token,
-            fixed_size=configured_size if size == configured_size else None,
-        )
-    raise trial_error or ModelError(f"backbone '{name}': its configuration has no 'image_size'")
+        except ModelError:
+            # The error of the first size says more.
+            raise trial_error from trial_error.__cause__
+    has_class_token = False
+    if patch is not None and len(shapes[0]) == 3:
+        num_patches = (size[0] // patch) * (size[1] // patch)
+        has_class_token = shapes[0][1] > num_patches
+    return _OutputLayout(
+        layers=tuple(layer_from_shape(name, shape, size, patch=patch) for shape in shapes),
+        has_class_token=has_class_token,
+        fixed_size=configured_size if size == configured_size else None,
+    )
 
 
 def _block_output_shapes(name: str, network: nn.Module, size: Size) -> Sequence[tuple[int, ...]]:
@@ -306,29 +312,42 @@ def _configured_image_size(config: Any) -> Size | None:
 def _choose_normalisation(
     request: BackboneRequest, repo_or_folder: str, model_type: str
 ) -> Normalisation:
-    """Normalisation of the checkpoint's preprocessor; ImageNet's for Probe3D or without one."""
-    if model_type == "radio":  # which normalises its input itself
+    """Choose how colours are normalised before the network sees them.
+
+    The preprocessor of the checkpoint decides. Without one, and for all models of Probe3D as in its
+    program, it is ImageNet's normalisation. RADIO takes colours in 0..1 and normalises them itself.
+    """
+    if model_type == "radio":
         return NONE
     if request.preset is Preset.PROBE3D:
         return IMAGENET
-    path = _preprocessor_file(repo_or_folder)
-    if path is None:
-        if request.pretrained is True:
-            warnings.warn(
-                f"backbone '{request.name}' has no {_PREPROCESSOR}: pixels are normalised with "
-                "ImageNet's mean and standard deviation",
-                stacklevel=4,
-            )
-        return IMAGENET
+    preprocessor_path = _preprocessor_file(repo_or_folder)
+    if preprocessor_path is not None:
+        return _read_normalisation(request.name, preprocessor_path)
+    if request.pretrained is True:
+        warnings.warn(
+            f"backbone '{request.name}' has no {_PREPROCESSOR}: pixels are normalised with "
+            "ImageNet's mean and standard deviation",
+            stacklevel=4,
+        )
+    return IMAGENET
+
+
+def _read_normalisation(name: str, preprocessor_path: Path) -> Normalisation:
+    """Read the mean and standard deviation of the preprocessor; ``NONE`` if it does not use them.
+
+    Raises:
+        ModelError: If the file is broken.
+    """
     try:
-        settings = parse_json(read_text(path))
+        settings = parse_json(read_text(preprocessor_path))
         if not settings.get("do_normalize", "image_mean" in settings):
             return NONE
         red, green, blue = map(float, settings["image_mean"])
         std_red, std_green, std_blue = map(float, settings["image_std"])
     except (InputError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(
-            f"backbone '{request.name}': {_PREPROCESSOR} cannot be read; expected a JSON object "
+            f"backbone '{name}': {_PREPROCESSOR} cannot be read; expected a JSON object "
             "with three numbers each in image_mean and image_std"
         ) from error
     return Normalisation(mean=(red, green, blue), std=(std_red, std_green, std_blue))

@@ -18,8 +18,6 @@ from rilievo.training.tensors import Channels, FeatureMaps
 _PACKAGE = __name__.rpartition(".")[0]
 _MEAN, _DEVIATION = 0.45, 0.225
 """Normalisation of colours in Monodepth2's program."""
-_SIZE_OPTIONS: Sequence[str] = ("img_size", "dynamic_img_size", "")
-"""Options by which models of timm take their size; a model has at most one of them."""
 
 
 class Encoder(nn.Module, ABC):
@@ -95,7 +93,7 @@ class TimmEncoder(Encoder):
         )
 
     def _compute_map_shapes(self) -> list[tuple[int, ...]]:
-        """Run the model on a black image; return the shapes of its maps, without the batch."""
+        """Run the model on a black image; return the shape of each map, without the batch."""
         height, width = self.size
         was_training = self.training
         try:
@@ -151,33 +149,47 @@ def timm_model_name(name: str) -> str:
 
 
 def _create_timm_model(name: str, size: Size, *, pretrained: bool) -> Any:
-    """Create the model of an encoder, with the option by which it takes the size."""
-    timm = _import_timm(name)
+    """Create a model of timm that computes feature maps of images of one size.
+
+    A model of timm takes the size by one of two options, or takes any size without an option. timm
+    does not tell which, so the options are tried until the model accepts one.
+    """
     model_name = timm_model_name(name)
-    if pretrained and not timm.models.is_model_pretrained(model_name):
+    if pretrained and not _import_timm(name).models.is_model_pretrained(model_name):
         raise ModelError(
             f"encoder '{name}' has no published weights: choose a start other than 'imagenet'"
         )
-    option_values: Mapping[str, Any] = {"img_size": size, "dynamic_img_size": True}
-    for option in _SIZE_OPTIONS:
-        options = {option: option_values[option]} if option else {}
+    size_options: Sequence[Mapping[str, Any]] = ({"img_size": size}, {"dynamic_img_size": True})
+    for size_option in size_options:
         try:
-            return timm.create_model(
-                model_name, features_only=True, pretrained=pretrained, **options
-            )
+            return _create_feature_extractor(name, pretrained=pretrained, size_option=size_option)
         except (TypeError, KeyError):
-            # The model does not have this option.
-            if not option:
-                raise
-        except (AttributeError, RuntimeError) as error:
-            if pretrained:
-                raise download_error(name, error) from error
-            raise ModelError(
-                f"encoder '{name}' returns no feature maps: {reason(error)}"
-            ) from error
-        except Exception as error:  # errors of the hub, its client or the file fetched
+            continue  # The model does not have this option.
+    return _create_feature_extractor(name, pretrained=pretrained, size_option={})
+
+
+def _create_feature_extractor(
+    name: str, *, pretrained: bool, size_option: Mapping[str, Any]
+) -> Any:
+    """Create the model of an encoder, with ``size_option`` as a further argument of timm.
+
+    Raises:
+        TypeError, KeyError: If the model does not have this option.
+        ModelError: If weights cannot be fetched, or the model has no feature maps.
+    """
+    timm = _import_timm(name)
+    try:
+        return timm.create_model(
+            timm_model_name(name), features_only=True, pretrained=pretrained, **size_option
+        )
+    except (TypeError, KeyError):
+        raise
+    except (AttributeError, RuntimeError) as error:
+        if pretrained:
             raise download_error(name, error) from error
-    raise AssertionError("the last attempt has no option that could be refused")
+        raise ModelError(f"encoder '{name}' returns no feature maps: {reason(error)}") from error
+    except Exception as error:  # errors of the hub, its client or the file fetched
+        raise download_error(name, error) from error
 
 
 class ResNetDesign(NamedTuple):
