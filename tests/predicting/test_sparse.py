@@ -1,5 +1,6 @@
 """Depth of another instrument at some pixels brings a whole map to metres."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -262,3 +263,40 @@ def test_a_wrong_point_does_not_refuse_depth_of_an_affine_kind(kind: rilievo.Dep
     assert remark is not None
     fitted = rilievo.calibrate(depth, remainder, judge=False)
     assert np.abs(fitted.depth.values / ramp() - 1).max() < 0.02
+
+
+@pytest.mark.parametrize(
+    ("count", "says"),
+    [
+        (1, "the 1 point of sparse depth covers 0.0013% of the picture"),
+        (40, "the 40 points of sparse depth cover 0.052% of the picture"),
+        (600, "the 600 points of sparse depth cover 0.78% of the picture"),
+        (900, None),
+    ],
+)
+def test_points_that_are_fitted_but_not_kept_are_counted_in_a_note(
+    count: int, says: str | None
+) -> None:
+    rows, columns = np.mgrid[:240, :320]
+    photo = np.stack([rows, columns / 2, rows / 2], axis=2).astype(np.uint8)
+    sparse = np.zeros(photo.shape[:2], np.float32)
+    sparse.flat[np.random.default_rng(0).choice(sparse.size, count, replace=False)] = 2
+    prediction = rilievo.predict(photo, sparse=sparse, model="rilievo/small")
+    notes = [note for note in prediction.notes if "up to 1%" in note]
+    is_kept = prediction.measured is not None
+    assert is_kept == (says is None)
+    assert len(notes) == (0 if is_kept else 1)
+    if says is not None:
+        assert notes[0].startswith(says)
+        assert (" of them, spread over the picture)" in notes[0]) == (count > MAX_POINTS)
+
+
+def test_a_note_says_if_too_few_points_agree_to_be_kept() -> None:
+    photo = np.full((240, 320, 3), 128, np.uint8)
+    chance = np.random.default_rng(0)
+    sparse = np.exp(chance.uniform(0, 4, photo.shape[:2])).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        prediction = rilievo.predict(photo, sparse=sparse, model="rilievo/small")
+    assert prediction.measured is None
+    assert any("of the 76,800 points of sparse depth, those" in note for note in prediction.notes)

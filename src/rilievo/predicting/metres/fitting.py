@@ -10,7 +10,7 @@ from rilievo.calibration.readings import known_point_pixel, pixel_index
 from rilievo.calibration.rectangle_fit import fit_camera_to_rectangles
 from rilievo.calibration.sizes import Known, KnownPoint, KnownRectangle
 from rilievo.errors import CalibrationError, InputError, UndeterminedError
-from rilievo.errors.messages import Note, OptionName, Text
+from rilievo.errors.messages import Note, OptionName, Text, count_text
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.measure.expected_errors import with_expected_error
 from rilievo.predicting.metres.metric_references import MetricReferences
@@ -331,6 +331,35 @@ def _distance_warning(references: MetricReferences, map_camera: Camera) -> str |
             "too large: give ",
             OptionName("sparse_kind", "distance"),
         ),
+    )
+
+
+def sparse_points_note(prediction: Prediction, references: MetricReferences) -> str | None:
+    """Return a note if points of an instrument set the metres of a prediction but are not kept.
+
+    It says why no measured pixel is kept, and how many of the points were fitted. It is None if
+    measured pixels are kept, and without an instrument.
+    """
+    calibration = prediction.calibration
+    count = references.sparse_count
+    if count is None or calibration is None or calibration.measured_pixels is not None:
+        return None
+    if references.measured_depth is None:
+        covers = "covers" if count == 1 else "cover"
+        coverage = f"{100 * references.sparse_coverage:.2g}%"
+        extent = f"the {count_text(count, 'point')} of sparse depth {covers} {coverage}"
+    else:
+        extent = (
+            f"of the {count:,} points of sparse depth, those that agree with their neighbours "
+            f"cover at most {MIN_MEASURED_FRACTION:.0%}"
+        )
+    fitted_count = len(references.sparse_points)
+    selection = ""
+    if fitted_count < count:
+        selection = f" (it uses {fitted_count} of them, spread over the picture)"
+    return (
+        f"{extent} of the picture; up to {MIN_MEASURED_FRACTION:.0%}, rilievo fits the prediction "
+        f"to sparse depth but does not keep its values{selection}"
     )
 
 

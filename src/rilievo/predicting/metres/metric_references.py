@@ -25,6 +25,9 @@ class MetricReferences:
         smooth: Whether the factor to metres may vary smoothly over the picture. In videos it may
             not, because all frames share one factor.
         sparse_points: Points with depth of another instrument, used instead of ``known``.
+        sparse_count: Number of points of the instrument, of which ``sparse_points`` are a selection
+            spread over the picture; None if there is no instrument.
+        sparse_coverage: Fraction of the picture's pixels with such a point.
         measured_depth: Depth map of a sensor [m], 0 in its gaps; None for points alone.
         sparse_along: Whether that depth is along the axis or along the ray; None if not stated.
         depth_error: Error of that depth as the user states it; None if not stated.
@@ -42,6 +45,8 @@ class MetricReferences:
     own_depth: OwnDepth | None = None
     smooth: bool = True
     sparse_points: tuple[KnownPoint, ...] = ()
+    sparse_count: int | None = None
+    sparse_coverage: float = 0.0
     measured_depth: Field | None = None
     sparse_along: Along | None = None
     depth_error: DepthError | None = None
@@ -99,6 +104,8 @@ def read_references(sizes: KnownSizes, photo: Photo) -> MetricReferences:
     return replace(
         references,
         sparse_points=sparse.points,
+        sparse_count=sparse.point_count,
+        sparse_coverage=sparse.coverage,
         measured_depth=_without_transparent_pixels(sparse.measured, photo.transparent),
         sparse_along=sparse.along,
         sensor_doubts=sparse.sensor_doubts,

@@ -68,6 +68,11 @@ def is_dense(measured: Field) -> bool:
     return bool(np.count_nonzero(measured > 0) > MIN_MEASURED_FRACTION * measured.size)
 
 
+def measured_fraction(measured: Field) -> float:
+    """Fraction of the pixels of a map [m] that are measured."""
+    return float(np.mean(measured > 0))
+
+
 def fill_measured_depth(depth: DepthMap, measured: Field) -> FilledDepth | None:
     """Fill the gaps (0) in measured depth [m] with the network's depth.
 

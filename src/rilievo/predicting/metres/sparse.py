@@ -44,7 +44,7 @@ from rilievo.predicting.metres.projected_points import (
     read_points_in_space,
     require_camera,
 )
-from rilievo.predicting.metres.sensor_depth import is_dense
+from rilievo.predicting.metres.sensor_depth import is_dense, measured_fraction
 from rilievo.predicting.metres.size_files import CLOUD_SUFFIXES, LIST_SUFFIXES
 from rilievo.predicting.metres.sparse_points import (
     known_points_of_array,
@@ -79,6 +79,8 @@ class SparseDepth:
 
     Attributes:
         points: Points with their metres, thinned.
+        point_count: Number of points in the photograph before they were thinned.
+        coverage: Fraction of the map's pixels, or of the photograph's, that have such a point.
         measured: Map [m], 0 in gaps; None if depth is too sparse for a map.
         reading: How its numbers were interpreted.
         sensor_doubts: Reasons why all metres may be wrong, such as a unit that was guessed.
@@ -91,6 +93,8 @@ class SparseDepth:
     """
 
     points: tuple[KnownPoint, ...]
+    point_count: int
+    coverage: float
     measured: Field | None = None
     reading: DepthInterpretation = field(default_factory=DepthInterpretation)
     sensor_doubts: tuple[str, ...] = ()
@@ -255,6 +259,8 @@ def _read_points_in_space(
     metres = _map_of_points(projected.points, options.shape)
     return SparseDepth(
         points=known_points_of_array(thin_by_grid(projected.points, options.shape)),
+        point_count=len(projected.points),
+        coverage=measured_fraction(metres),
         measured=metres if is_dense(metres) else None,
         reading=DepthInterpretation(warnings=(*notes, *doubts)),
         sensor_doubts=doubts,
@@ -443,6 +449,8 @@ def _interpret_map(
     number_warnings = dict.fromkeys((*unit_warnings, *inverse_warnings))
     return SparseDepth(
         points=known_points_of_array(thin_by_grid(points, options.shape)),
+        point_count=len(points),
+        coverage=measured_fraction(metres),
         measured=metres if is_dense(metres) else None,
         reading=DepthInterpretation(
             properties=(unit,),
@@ -589,6 +597,8 @@ def _read_list(path: Path, options: _SparseOptions) -> SparseDepth:
     metres = _map_of_points(points, options.shape)
     return SparseDepth(
         points=known_points_of_array(thin_by_grid(points, options.shape)),
+        point_count=len(points),
+        coverage=measured_fraction(metres),
         measured=metres if is_dense(metres) else None,
         reading=DepthInterpretation(warnings=(*doubts, *unit_doubts)),
         sensor_doubts=(*point_list.size_doubts, *unit_doubts),

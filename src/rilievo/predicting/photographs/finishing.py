@@ -105,6 +105,7 @@ def finish(
         notes.append(tile_note(options.refine.tile, photo))
     if prediction.calibration is not None and clip is None:
         notes.append(prediction.calibration.describe(prediction.instrument))
+        notes.append(_sparse_note(prediction, references))
     all_notes = (*input_warnings, *result_warnings, *(note for note in notes if note))
     return prediction.but(notes=all_notes)
 
@@ -153,6 +154,15 @@ def _convert_if_referenced(
     from rilievo.predicting.metres.fitting import convert_to_metres
 
     return convert_to_metres(prediction, references)
+
+
+def _sparse_note(prediction: Prediction, references: MetricReferences) -> str | None:
+    """Return a note if depth of an instrument is fitted but not kept."""
+    if references.sparse_count is None:
+        return None
+    from rilievo.predicting.metres.fitting import sparse_points_note
+
+    return sparse_points_note(prediction, references)
 
 
 def _has_relative_own_depth(photo: Photo) -> bool:
