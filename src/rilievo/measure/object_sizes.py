@@ -4,7 +4,7 @@ Points and directions are in the camera frame [m].
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -64,6 +64,19 @@ class ObjectSizes:
     height: Measurement
     depth: Measurement
 
+    def spanning(self, others: "ObjectSizes") -> "ObjectSizes":
+        """These sizes, with ranges that contain those of other ones too."""
+        return ObjectSizes(
+            width=_spanning(self.width, others.width),
+            height=_spanning(self.height, others.height),
+            depth=_spanning(self.depth, others.depth),
+        )
+
+
+def _spanning(size: Measurement, other: Measurement) -> Measurement:
+    """A size whose range contains that of another one too."""
+    return replace(size, low=min(size.low, other.low), high=max(size.high, other.high))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectExtents:
@@ -72,6 +85,12 @@ class ObjectExtents:
     width: ObjectExtent
     height: ObjectExtent
     depth: ObjectExtent
+
+    @property
+    def visible_lengths(self) -> Vector:
+        """Lengths (3,) of the visible part: to the right, up and forward [m]."""
+        extents = (self.width, self.height, self.depth)
+        return np.array([extent.visible_length for extent in extents])
 
     def with_ranges(self, distance_error: float, outline_errors: OutlineErrors) -> ObjectSizes:
         """Add ranges to the lengths, by the log errors of the distance and of the outline."""

@@ -150,7 +150,16 @@ class RegionMeasurer:
         # How large it is.
         extents = object_extents(surface, ends, axes, self.floor)
         size_error = math.hypot(distance.log_error, focal_error_of_sizes(self.prediction))
-        sizes = extents.with_ranges(size_error, outline_errors(self.prediction))
+        errors = outline_errors(self.prediction)
+        sizes = extents.with_ranges(size_error, errors)
+        # What may belong to the object, or to what is beside it, makes the ranges wider.
+        whole, extents_of_whole = None, None
+        if separation.doubtful_mask is not None:
+            whole = object_surface(
+                self.camera, self.prediction.shape, pixels, separation.with_doubtful_parts(), up
+            )
+            extents_of_whole = self._extents_along(whole, axes)
+            sizes = sizes.spanning(extents_of_whole.with_ranges(size_error, errors))
         is_vertical_known = self.floor is not None or not np.array_equal(up, _PICTURE_UP)
         support_remarks = _cut_and_support_remarks(
             surface, is_standing=is_standing, is_vertical_known=is_vertical_known
@@ -164,12 +173,13 @@ class RegionMeasurer:
             width=sizes.width,
             height=sizes.height,
             depth=sizes.depth,
-            upright=self._upright_box(surface, axes, distance.log_error, size_error),
+            upright=self._upright_box(surface, whole, axes, distance.log_error, size_error),
             remarks=(
                 *camera_and_point_remarks(self.prediction, (box.corners[:2], box.corners[2:])),
                 *support_remarks,
                 *_small_box_remarks(pixels, separation),
                 *_hidden_part_remarks(separation, extents),
+                *_doubtful_part_remarks(extents, extents_of_whole),
                 *_blur_remarks(pixels.blur_width),
                 *instrument_remarks(self.prediction),
             ),
@@ -300,14 +310,22 @@ class RegionMeasurer:
         low, high = ends[:, 1]
         return bool(abs(low + self.floor.height) <= MAX_HIDDEN_FOOT_FRACTION * (high - low))
 
+    def _extents_along(self, surface: ObjectSurface, axes: Matrix) -> ObjectExtents:
+        """Lengths of an object along axes to the right, up and forward."""
+        ends, _ = ends_on_support(surface, axes)
+        return object_extents(surface, ends, axes, self.floor)
+
     def _upright_box(
         self,
         surface: ObjectSurface,
+        whole: ObjectSurface | None,
         view_axes: Matrix,
         distance_error: float,
         size_error: float,
     ) -> UprightBox | None:
         """Fit a box with vertical edges around an object, which covers the least floor area.
+
+        ``whole`` is the surface with doubtful parts, if there are any.
 
         Return None if no floor is visible.
         """
@@ -328,7 +346,11 @@ class RegionMeasurer:
             for up, right, forward in product((0, 1), repeat=3)
         ]
         extents = object_extents(surface, ends, axes, self.floor)
-        sizes = extents.with_ranges(size_error, outline_errors(self.prediction).turned(yaw))
+        errors = outline_errors(self.prediction).turned(yaw)
+        sizes = extents.with_ranges(size_error, errors)
+        if whole is not None:
+            extents_of_whole = self._extents_along(whole, axes)
+            sizes = sizes.spanning(extents_of_whole.with_ranges(size_error, errors))
         degrees = math.degrees(yaw)
         return UprightBox(
             centre=_ranged_point(ends.mean(axis=0) @ axes, distance_error),
@@ -461,6 +483,29 @@ def _hidden_part_remarks(separation: Separation, extents: ObjectExtents) -> tupl
             "true depth may be larger"
         )
     return tuple(remarks)
+
+
+_LONG_DOUBTFUL_PART = 1.05
+"""Length with doubtful parts, over the length without them, from which on a remark says so."""
+
+
+def _doubtful_part_remarks(
+    extents: ObjectExtents, extents_of_whole: ObjectExtents | None
+) -> tuple[str, ...]:
+    """Remark on parts that may belong to an object; none if they hardly change its sizes."""
+    if extents_of_whole is None:
+        return ()
+    without = extents.visible_lengths
+    with_parts = extents_of_whole.visible_lengths
+    if not np.any(with_parts > _LONG_DOUBTFUL_PART * without):
+        return ()
+    width, height, depth = with_parts.tolist()
+    remark = (
+        "the depth runs on from the object to what is beside or behind it, so it is not sure where "
+        f"the object ends: with these parts, it is {width:.2g} m wide, {height:.2g} m high and "
+        f"{depth:.2g} m deep, which the ranges contain"
+    )
+    return (remark,)
 
 
 def _blur_remarks(blur_width: float) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ The page in JavaScript repeats these steps (``pages/surface_view/separation.js``
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from rilievo.measure.depth_noise import (
     log_depth_noise,
 )
 from rilievo.measure.masks import dilated, eroded, shifted, without_specks
-from rilievo.measure.planes import EXACT_TOLERANCE, Plane, fit_planes, join_planes
+from rilievo.measure.planes import EXACT_TOLERANCE, TOLERANCES, Plane, fit_planes, join_planes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +68,21 @@ class Separation:
         planes: Planes on or in front of which it stands.
         part_count: Number of its large parts that are not connected in the picture.
         is_soft: Whether its last pixels may show what is beside it.
+        doubtful_mask: Pixels connected with the object, and not among those of ``object_mask``,
+            that may show the object or what is beside it; None if there are none.
     """
 
     object_mask: Mask
     planes: Sequence[Plane]
     part_count: int
     is_soft: bool
+    doubtful_mask: Mask | None = None
+
+    def with_doubtful_parts(self) -> "Separation":
+        """The separation whose object contains the doubtful pixels."""
+        if self.doubtful_mask is None:
+            return self
+        return replace(self, object_mask=self.object_mask | self.doubtful_mask, doubtful_mask=None)
 
 
 _MIN_PLANE_FRACTION = 0.12
@@ -116,9 +125,161 @@ def separate_object(window: RegionWindow, floor: Plane | None) -> Separation:
         object_mask, part_count = _object_in_box(window, components, is_in_front)
     else:
         object_mask, part_count = _object_in_mask(components)
+    is_exact = all(plane.tolerance <= TOLERANCES[0] for plane in removed_planes)
+    if window.has_mixed_pixels or not is_exact:
+        adjoining = _find_adjoining_surfaces(window, object_mask, removed_planes)
+        object_mask = object_mask & ~adjoining.outside & ~adjoining.doubtful
+    else:
+        adjoining = None
     return Separation(
-        object_mask=object_mask, planes=removed_planes, part_count=part_count, is_soft=False
+        object_mask=object_mask,
+        planes=removed_planes,
+        part_count=part_count,
+        is_soft=False,
+        doubtful_mask=None if adjoining is None else adjoining.doubtful_or_none,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _AdjoiningSurfaces:
+    """Pixels connected with an object that show what it touches in the picture.
+
+    Attributes:
+        outside: Pixels of the floor and of the background.
+        doubtful: Pixels that may show these, or a part of the object.
+    """
+
+    outside: Mask
+    doubtful: Mask
+
+    @property
+    def doubtful_or_none(self) -> Mask | None:
+        """The doubtful pixels; None if there are none."""
+        return self.doubtful if self.doubtful.any() else None
+
+
+_FOOT_HEIGHT = 0.05
+"""Height above the surface on which an object stands, over that of its top, up to which pixels may
+show this surface. A sensor shows a floor with bumps, above all where it meets an object."""
+_TOP_HEIGHT_QUANTILE = 0.98
+"""Quantile of the heights of an object's pixels that is the height of its top."""
+_MAX_ENDED_OUTLINE = 0.2
+"""Fraction of the outline of a part, without its lower side, beyond which the surface goes on, up
+to which the part shows the object."""
+_MIN_CONTINUED_OUTLINE = 0.5
+"""The same fraction from which on a small part shows the surface that goes on."""
+_MIN_SURELY_CONTINUED_OUTLINE = 0.8
+"""The same fraction from which on a part of any size shows it."""
+_MAX_SMALL_PART_FRACTION = 0.05
+"""Most pixels of a small part, over those of the object."""
+_PEEL_WIDTH = 4.0
+"""Width of what is removed at an outline beyond which the surface goes on, over that of edges."""
+
+
+def _find_adjoining_surfaces(
+    window: RegionWindow, object_mask: Mask, planes: Sequence[Plane]
+) -> _AdjoiningSurfaces:
+    """Find the pixels that depth without clear edges connects with an object.
+
+    A sensor's depth melts from the foot of an object into the floor, and from its sides into a near
+    background. Parts away from the most frequent distance, or just above the floor, may be such
+    pixels. They are, if the surface goes on beyond their outline, while an object ends there.
+    """
+    nothing = np.zeros_like(object_mask)
+    if not object_mask.any():
+        return _AdjoiningSurfaces(outside=nothing, doubtful=nothing)
+    log_distance = window.log_distance
+    valley = VALLEY_IN_BOX if window.is_box else VALLEY_IN_MASK
+    at_mode = np.zeros_like(object_mask)
+    at_mode[object_mask] = mask_around_mode(
+        log_distance[object_mask], window.weights[object_mask], valley
+    )
+    object_size = int(object_mask.sum())
+    is_low = _is_at_foot(window, at_mode, planes)
+    suspected = object_mask & (~at_mode | is_low)
+    if not suspected.any() or not (object_mask & ~suspected).any():
+        return _AdjoiningSurfaces(outside=nothing, doubtful=nothing)
+
+    pairs = _find_neighbour_pairs(log_distance, window.valid)
+    outside, doubtful = nothing, nothing
+    has_wide_edges = window.edge_width > SHARP_EDGE_WIDTH
+    peel_width = math.ceil(_PEEL_WIDTH * window.edge_width)
+    # The side of an object and the floor below it are told apart.
+    for parts in (is_low & object_mask, suspected & ~is_low):
+        labels = _component_labels(parts, pairs)
+        outline = _outline_of_parts(window, object_mask, parts)
+        counts = np.bincount(labels, outline.side_counts.reshape(-1), minlength=labels.size)
+        continued_counts = np.bincount(
+            labels, outline.continued_counts.reshape(-1), minlength=labels.size
+        )
+        continued = continued_counts / np.maximum(counts, 1)
+        sizes = np.bincount(labels[parts.reshape(-1)], minlength=labels.size)
+        # Where edges are sharp, specks show the rim of a round object.
+        is_speck = has_wide_edges & (sizes < _MIN_COMPONENT_FRACTION * object_size)
+        is_small = sizes <= _MAX_SMALL_PART_FRACTION * object_size
+        min_continued = np.where(is_small, _MIN_CONTINUED_OUTLINE, _MIN_SURELY_CONTINUED_OUTLINE)
+        is_outside = is_speck | (continued >= min_continued)
+        is_doubtful = ~is_outside & (continued > _MAX_ENDED_OUTLINE)
+        # Where the surface of another part goes on, its last pixels still mix two surfaces.
+        peeled = dilated(outline.continued_counts > 0, peel_width)
+        outside = outside | (parts & (is_outside[labels].reshape(parts.shape) | peeled))
+        doubtful = doubtful | (parts & is_doubtful[labels].reshape(parts.shape))
+    doubtful = doubtful & ~outside
+    return _AdjoiningSurfaces(outside=outside, doubtful=doubtful)
+
+
+def _is_at_foot(window: RegionWindow, at_mode: Mask, planes: Sequence[Plane]) -> Mask:
+    """Pixels that lie on the surface below an object, or little above or below it.
+
+    Heights are compared with that of the object's top.
+    """
+    heights_above_planes = [
+        -plane.relative_offsets(window.flat_points).reshape(at_mode.shape)
+        for plane in planes
+        if plane.normal @ _PICTURE_UP > _MIN_SUPPORT_COSINE
+    ]
+    if not heights_above_planes:
+        return np.zeros_like(at_mode)
+    heights = min(heights_above_planes, key=lambda each: abs(np.quantile(each[at_mode], 0.01)))
+    top_height = float(np.quantile(heights[at_mode], _TOP_HEIGHT_QUANTILE))
+    return np.abs(heights) < _FOOT_HEIGHT * top_height
+
+
+_PICTURE_UP = np.array([0.0, -1.0, 0.0])
+"""Direction up for a camera that is held level."""
+_MIN_SUPPORT_COSINE = math.cos(math.radians(50))
+"""Least cosine between that direction and the normal of a surface on which an object may stand."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PartOutline:
+    """Sides of pixels on the outline of parts, and how many of them the surface goes on beyond.
+
+    Sides to the left, to the right and above count if depth is known beyond them. Below, an object
+    may touch what it stands on.
+    """
+
+    side_counts: Int[np.ndarray, "h w"]
+    continued_counts: Int[np.ndarray, "h w"]
+
+
+def _outline_of_parts(window: RegionWindow, object_mask: Mask, parts: Mask) -> _PartOutline:
+    """Find the outline of parts of an object."""
+    log_distance = window.log_distance
+    max_step = largest_surface_step(log_depth_noise(log_distance, window.valid))
+    # Beside the object, a blurred edge may melt into what is behind it, so we look beyond the edge.
+    reach = math.ceil(_BLURRED_BORDER_WIDTH * window.edge_width)
+    max_rise = max(1.0, reach / 2) * max_step
+    side_counts = np.zeros(parts.shape, int)
+    continued_counts = np.zeros(parts.shape, int)
+    for down, right in _SIDES.values():
+        to_beyond = (-down * reach, -right * reach)
+        is_side = parts & ~shifted(object_mask, -down, -right)
+        is_side &= shifted(window.valid & ~object_mask, *to_beyond)
+        rise = np.abs(log_distance - np.roll(log_distance, to_beyond, (0, 1)))
+        side_counts += is_side
+        continued_counts += is_side & (rise <= max_rise)
+    return _PartOutline(side_counts=side_counts, continued_counts=continued_counts)
 
 
 _MAX_FLOOR_HEIGHT = 0.05

@@ -10,6 +10,8 @@ const NOISE_OF_BEND = 10, SHARP_WIDTH = 1.3, LEAST_WIDTH = 0.65, MOST_WIDTH = 1.
 const LARGE_PLANE = 0.1, LEAST_CROSSING = 12, CROSSING = 0.15, STEEP = 0.015, STEEP_BORDER = 1.5, SLIVER_LEAD = 0.03, LEAST_SMALL = 12, MOSTLY_THICK = 0.8;
 const FOOT = 0.2, TOLERANCES = [0.005, 0.03], LEAST_ON_PLANE = 0.002, EXACT_DEPTH = 0.5, SAME_PLANE = 0.05, REFINEMENTS = 6, DEVIATIONS = 3 * 1.4826;
 
+const FOOT_HEIGHT = 0.05, TOP_SHARE = 0.98, SUPPORT_TILT = Math.cos((5 * Math.PI) / 18), MOST_ENDED = 0.2, LEAST_CONTINUED = 0.5, SURELY_CONTINUED = 0.8, SMALL_PART = 0.05, PEEL_WIDTH = 4;
+
 // Numbers around the mode of their density, as far as it is dense.
 function modeOf(logs, weights) {
   const first = logs.reduce((least, each) => Math.min(least, each), Infinity), bins = logs.map((each) => Math.floor((each - first) / BIN));
@@ -392,6 +394,78 @@ function pixelsAtMode({ points, inside, weight }, floor) {
   return own;
 }
 
+// Pixels on the surface below an object, or little above or below it.
+function pixelsAtFoot({ points }, atMode, planes) {
+  const level = planes.filter(({ m }) => m[1] / Math.hypot(...m) > SUPPORT_TILT).map(({ m }) => new Float64Array(atMode.length).map((_, at) => -missOf(m, points, 3 * at)));
+  const atModeOf = (heights) => Array.from(heights).filter((_, at) => atMode[at]), distance = (heights) => Math.abs(quantile(atModeOf(heights), 0.01));
+  if (!level.length) return new Uint8Array(atMode.length);
+  const heights = level.reduce((best, each) => (distance(best) <= distance(each) ? best : each)), most = FOOT_HEIGHT * quantile(atModeOf(heights), TOP_SHARE);
+  return atMode.map((_, at) => (Math.abs(heights[at]) < most ? 1 : 0));
+}
+
+// Sides of the pixels of parts to the left, to the right and above, and those beyond which the surface goes on.
+function outlineOfParts(window, own, parts, logs) {
+  const { valid, rows, columns } = window, most = Math.max(CONTINUOUS, NOISE_STEPS * noiseOf(logs, valid, window)), reach = Math.ceil(STEEP_BORDER * window.edgeWidth);
+  const mostRise = Math.max(1, reach / 2) * most, sides = new Float64Array(own.length), continued = new Float64Array(own.length);
+  const away = (at, right, down) => {
+    const column = (at % columns) + right, row = Math.floor(at / columns) + down;
+    return column < 0 || column >= columns || row < 0 || row >= rows ? -1 : row * columns + column;
+  };
+  for (let at = 0; at < own.length; at++) {
+    if (!parts[at]) continue;
+    for (const [right, down] of [[0, -1], [-1, 0], [1, 0]]) {
+      const next = away(at, right, down), beyond = away(at, reach * right, reach * down);
+      if ((next >= 0 && own[next]) || beyond < 0 || !valid[beyond] || own[beyond]) continue;
+      sides[at]++;
+      if (Math.abs(logs[at] - logs[beyond]) <= mostRise) continued[at]++;
+    }
+  }
+  return { sides, continued };
+}
+
+// An object without the pixels that depth without clear edges connects with it, and which of them are doubtful.
+function withoutAdjoining(window, own, planes) {
+  const { weight, edgeWidth } = window, { logs, isLinked } = linksOf(window), besides = besidesOf(window), nothing = new Uint8Array(own.length);
+  const places = listOf(own.length, (at) => at).filter((at) => own[at]), atMode = new Uint8Array(own.length);
+  const result = { own, doubtful: nothing };
+  if (!places.length) return result;
+  const isMode = modeOf(places.map((at) => logs[at]), places.map((at) => weight[at]));
+  places.forEach((at, each) => { atMode[at] = isMode[each] ? 1 : 0; });
+  const low = pixelsAtFoot(window, atMode, planes), suspected = own.map((each, at) => (each && (!atMode[at] || low[at]) ? 1 : 0));
+  if (!suspected.some((each) => each) || own.every((each, at) => !each || suspected[at])) return result;
+  const outside = nothing.slice(), doubtful = nothing.slice(), peelWidth = Math.ceil(PEEL_WIDTH * edgeWidth);
+  for (const isLow of [1, 0]) {
+    const parts = suspected.map((each, at) => (each && low[at] === isLow ? 1 : 0)), { sides, continued } = outlineOfParts(window, own, parts, logs), isSeen = nothing.slice();
+    let peeled = parts.map((_, at) => (continued[at] ? 1 : 0));
+    for (let round = 0; round < peelWidth; round++) {
+      const before = peeled;
+      peeled = before.map((each, at) => (each || besides(at).some((beside) => beside >= 0 && before[beside]) ? 1 : 0));
+    }
+    for (let start = 0; start < own.length; start++) {
+      if (!parts[start] || isSeen[start]) continue;
+      const part = [start];
+      let [sideCount, continuedCount] = [0, 0];
+      isSeen[start] = 1;
+      for (let next = 0; next < part.length; next++) {
+        const at = part[next];
+        [sideCount, continuedCount] = [sideCount + sides[at], continuedCount + continued[at]];
+        for (const beside of besides(at)) {
+          if (beside < 0 || !parts[beside] || isSeen[beside] || !isLinked(at, beside)) continue;
+          isSeen[beside] = 1;
+          part.push(beside);
+        }
+      }
+      const share = continuedCount / Math.max(sideCount, 1), isSpeck = edgeWidth > SHARP_WIDTH && part.length < LEAST_PART * places.length;
+      const isOutside = isSpeck || share >= (part.length <= SMALL_PART * places.length ? LEAST_CONTINUED : SURELY_CONTINUED);
+      for (const at of part) {
+        if (isOutside || peeled[at]) outside[at] = 1;
+        else if (share > MOST_ENDED) doubtful[at] = 1;
+      }
+    }
+  }
+  return { own: own.map((each, at) => (each && !outside[at] && !doubtful[at] ? 1 : 0)), doubtful };
+}
+
 // The object's pixels, and the planes around it.
 function separated(window, floor) {
   const [around, atFoot] = surroundings(window), planes = planesOf(around);
@@ -402,5 +476,7 @@ function separated(window, floor) {
   add(planesOf(atFoot, LEAST_FOOT_PLANE));
   if (floor) add([floor]);
   const { left, accepted } = withoutPlanes(window, planes);
-  return { own: partsOfBox(window, window.noise > LEAST_NOISE ? withoutSpecks(left.slice(), window) : left, accepted), planes: accepted, isSoft: false };
+  const own = partsOfBox(window, window.noise > LEAST_NOISE ? withoutSpecks(left.slice(), window) : left, accepted);
+  const isExact = !window.hasMixtures && accepted.every(({ tolerance }) => tolerance <= TOLERANCES[0]);
+  return { ...(isExact ? { own } : withoutAdjoining(window, own, accepted)), planes: accepted, isSoft: false };
 }

@@ -183,7 +183,7 @@ function floorPlane(window, { normal, height }) {
 function boxedThing(depth, form, terms, corners) {
   const window = windowOf(depth, form, terms, corners), { ray } = lensOf(form), size = (vector) => Math.hypot(...vector);
   if (!window) return null;
-  const { own, planes, isSoft } = separated(window, terms.floor ? floorPlane(window, terms.floor) : null);
+  const { own, doubtful, planes, isSoft } = separated(window, terms.floor ? floorPlane(window, terms.floor) : null);
   const pixels = listOf(own.length, (at) => at).filter((at) => own[at]);
   if (pixels.length < FEWEST) return null;
   const points = pixels.map((at) => [0, 1, 2].map((axis) => window.points[3 * at + axis])), outline = outlineOf(window, own, isSoft, form), far = points.map(size);
@@ -194,12 +194,14 @@ function boxedThing(depth, form, terms, corners) {
   const level = standingLevel(points, planes, up, across, ahead, right - left, [low, high], isCutBottom);
   const foot = level === null ? low : isSoft ? Math.min(low, level) : level, width = right - left, height = high - foot, most = LONGEST * Math.max(width, height);
   const tallest = isCutTop ? most : isCutBottom ? Math.max(height, terms.floor ? high + terms.floor.height : most) : height;
+  const whole = doubtful?.some((each) => each) ? outlineOf(window, own.map((each, at) => each | doubtful[at]), isSoft, form) : null, span = ([first, last]) => last - first;
+  const wholeWidth = whole ? span(endsAlong(whole, across, whole.rows)) : 0, wholeHeight = whole ? span(endsAlong(whole, up, whole.columns)) : 0;
   const [bottom, middle, near] = [Math.max(corners[0][1], corners[1][1]), quantile(far, 0.5), quantile(far, NEAREST)];
   const line = ray([(corners[0][0] + corners[1][0]) / 2, bottom]), drop = terms.floor ? -dot(line, terms.floor.normal) / size(line) : 0;
   const [besideWidth, besideHeight] = [outline.gaps[0] + outline.gaps[1], outline.gaps[2] + outline.gaps[3]];
   const isFoot = terms.is_street && drop > LEAST_DROP && bottom <= form.height - 2;
   return { value: middle, at: outline.middle,
-    sizes: [[width, isCutLeft || isCutRight ? most : width, besideWidth], [height, tallest, besideHeight]].map(([seen, longest, gap]) => ({ seen, longest, gap, border: Math.SQRT2 * outline.border })),
+    sizes: [[width, Math.max(isCutLeft || isCutRight ? most : width, wholeWidth), besideWidth], [height, Math.max(tallest, wholeHeight), besideHeight]].map(([seen, longest, gap]) => ({ seen, longest, gap, border: Math.SQRT2 * outline.border })),
     scale: isFoot ? terms.floor.height / drop / Math.sqrt(near * middle) : 0,
     scaleError: isFoot ? Math.hypot(FOOT_ERROR, TILT_ERROR / drop) : 0 };
 }

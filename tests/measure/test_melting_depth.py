@@ -1,0 +1,92 @@
+"""Boxes on a sensor's depth, which melts from an object into the floor and the background.
+
+Real frames show one parcel in three places; its front is 0.40 m wide and 0.316 m high.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+import rilievo
+from rilievo.measure import Measurement, RegionMeasurement
+from support.traced_objects import Cuboid, TracedScene, View, trace_scene
+
+DATA = os.environ.get("RILIEVO_DATA")
+NEEDS_FRAMES = pytest.mark.skipif(
+    DATA is None or not Path(DATA, "realsense_10").is_dir(), reason="needs RILIEVO_DATA"
+)
+K = np.array([[617.25, 0, 317.39], [0, 617.55, 245.98], [0, 0, 1]])
+
+
+def parcel_on_floor(x: float) -> TracedScene:
+    """Parcel on a floor that a camera near the floor sees, before a wall."""
+    solid = Cuboid(centre=(x, 0.16, 1.0), sides=(0.4, 0.32, 0.3))
+    return trace_scene([solid], view=View(height=0.2, pitch=5, focal=617), wall=2.8)
+
+
+def as_stereo_sees(depth: np.ndarray) -> np.ndarray:
+    """Depth [m] that melts where two surfaces are close, on a floor and walls with slow errors."""
+    inverse = 1 / depth
+    melted = gaussian_filter(inverse, 4)
+    is_close = np.abs(np.log(melted / inverse)) < 0.12
+    slow_error = gaussian_filter(np.random.default_rng(0).standard_normal(depth.shape), 20)
+    slow_error *= 0.004 / slow_error.std()
+    return np.round((1 + slow_error) / np.where(is_close, melted, inverse), 3)
+
+
+def contains(size: Measurement, truth: float) -> bool:
+    return size.low <= truth <= size.high
+
+
+@pytest.mark.parametrize("looseness", [0.0, 0.05])
+@pytest.mark.parametrize("x", [-0.1, 0.1])
+def test_floor_at_the_foot_of_an_object_does_not_widen_it(x: float, looseness: float) -> None:
+    scene = parcel_on_floor(x)
+    photo = np.full((*scene.depth.shape, 3), 128, np.uint8)
+    prediction = rilievo.Prediction.from_depth(
+        photo, as_stereo_sees(scene.depth), scene.camera, depth_error="1%"
+    )
+    found = prediction.measure_box(scene.tight_box(looseness))
+    assert contains(found.width, scene.sizes["width"]), found
+    assert contains(found.height, scene.sizes["height"]), found
+    if found.width.high > 1.2 * scene.sizes["width"]:
+        assert any("not sure where the object ends" in remark for remark in found.remarks)
+
+
+def parcel(name: str, box: tuple[float, float, float, float]) -> RegionMeasurement:
+    """Measure the parcel in a box of a frame."""
+    frames = Path(str(DATA), "realsense_10")
+    is_test = name == "test_img"
+    color = frames / ("test_img_color.png" if is_test else f"color/{name}.png")
+    depth = frames / ("test_img_depth.png" if is_test else f"depth/{name}.png")
+    prediction = rilievo.Prediction.from_depth(
+        np.array(Image.open(color).convert("RGB")),
+        np.array(Image.open(depth)).astype(np.float64),
+        K,
+        unit="mm",
+    )
+    return prediction.measure_box(box)
+
+
+@NEEDS_FRAMES
+@pytest.mark.parametrize("grown", [(0, 0, 0, 0), (3, 2, 3, 2), (0, 0, 12, 8), (10, 8, 10, 8)])
+@pytest.mark.parametrize(
+    ("name", "box"),
+    [
+        ("000002", (244, 44, 554, 292)),
+        ("000003", (213, 20, 429, 193)),
+        ("test_img", (40, 37, 510, 393)),
+    ],
+)
+def test_a_parcel_has_the_same_width_in_three_frames_of_a_sensor(
+    name: str, box: tuple[int, int, int, int], grown: tuple[int, int, int, int]
+) -> None:
+    left, top, right, bottom = box
+    found = parcel(name, (left - grown[0], top - grown[1], right + grown[2], bottom + grown[3]))
+    assert contains(found.width, 0.402), found
+    assert found.width.value == pytest.approx(0.402, rel=0.05)
+    assert found.height.value == pytest.approx(0.316, rel=0.05)
