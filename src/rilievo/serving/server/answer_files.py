@@ -130,7 +130,10 @@ def read_chunks(path: Path, on_open: Callable[[], None]) -> Iterator[bytes]:
 
 
 class Pipe(RawIOBase):
-    """Write-only file in memory, whose content is taken out while more is being written."""
+    """Write-only file in memory, whose content is taken out while more is being written.
+
+    A zip that is written into it can be sent piece by piece, and is never in memory as a whole.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -154,14 +157,18 @@ class Pipe(RawIOBase):
 
 
 def add_files_to_zip(packed: zipfile.ZipFile, pipe: Pipe, written: WrittenFiles) -> Iterator[bytes]:
-    """Add files to a zip in a pipe, and yield the zip in pieces.
+    """Add files to a zip that is written into a pipe, and yield the zip in pieces.
 
     The files are removed once the last one is open.
     """
+
+    def keep_files() -> None:
+        """Do nothing, because other files still have to be opened."""
+
+    last_path = written.paths[-1]
     for path in written.paths:
+        on_open = written.folder.remove_files if path == last_path else keep_files
         info = zipfile.ZipInfo.from_file(path, path.name)
-        is_last = path == written.paths[-1]
-        on_open = written.folder.remove_files if is_last else lambda: None
         with packed.open(info, "w") as entry:
             for chunk in read_chunks(path, on_open):
                 entry.write(chunk)

@@ -6,7 +6,9 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from enum import IntEnum
 from io import BytesIO
+from typing import NamedTuple
 
 import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
@@ -29,10 +31,14 @@ _IDLE_SECONDS = 60.0
 """Time without a frame after which a stream ends [s]."""
 _SEND_SECONDS = 20.0
 """Time in which a client has to read an answer [s]."""
-# Codes for the end of a WebSocket (RFC 6455).
-_NORMAL_CLOSURE = 1000
-_GOING_AWAY = 1001
-_MESSAGE_TOO_BIG = 1009
+
+
+class _ClosingCode(IntEnum):
+    """Codes with which a WebSocket is closed (RFC 6455, section 7.4)."""
+
+    NORMAL = 1000
+    GOING_AWAY = 1001
+    MESSAGE_TOO_BIG = 1009
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,20 +78,36 @@ def frame_depth(
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
+    """Frame that a client sent.
+
+    Attributes:
+        index: Position among all frames of the stream, from 0.
+        content: Image file.
+        num_dropped: Number of frames that were dropped just before it.
+    """
+
     index: int
     content: bytes
     num_dropped: int
-    """Number of frames that were dropped just before it."""
+
+
+class _StreamEnd(NamedTuple):
+    """Why a stream ends, as the client is told when its WebSocket is closed."""
+
+    code: _ClosingCode
+    reason: str
 
 
 class _FrameBuffer:
-    """Buffer for one frame, between the task that receives frames and the one that answers.
+    """Queue of at most one frame, between the task that receives frames and the one that answers.
 
-    With ``newest``, a new frame replaces one that still waits; otherwise it waits itself.
+    A frame may arrive while an older one still waits in the buffer. With ``drops_older``, it takes
+    the place of the older one, which is never answered. Otherwise ``put`` waits until the buffer is
+    empty, so that the client cannot send faster than frames are answered.
     """
 
-    def __init__(self, *, newest: bool) -> None:
-        self._newest = newest
+    def __init__(self, *, drops_older: bool) -> None:
+        self._drops_older = drops_older
         self._change = asyncio.Condition()
         self._frame: _Frame | None = None
         self._num_received = 0
@@ -94,7 +116,7 @@ class _FrameBuffer:
     async def put(self, content: bytes) -> bool:
         """Put a frame into the buffer; return whether it replaced one that nobody took."""
         async with self._change:
-            if not self._newest:
+            if not self._drops_older:
                 await self._change.wait_for(lambda: self._frame is None or self._is_over)
             replaced = self._frame
             num_dropped = 0 if replaced is None else replaced.num_dropped + 1
@@ -113,32 +135,39 @@ class _FrameBuffer:
             return frame
 
     async def end(self) -> None:
+        """Wake both tasks: no further frame can be put into the buffer."""
         async with self._change:
             self._is_over = True
             self._change.notify_all()
 
 
 async def stream(websocket: WebSocket, service: Service) -> None:
-    """Answer frames with their depth until the client leaves, or sends none for a minute."""
+    """Answer frames with their depth until the client leaves, or sends none for a minute.
+
+    If the parameters are wrong or too many streams are open, the connection is refused.
+    """
+    open_stream = ExitStack()
     try:
         params = read_params(StreamParams, websocket.query_params.multi_items(), {})
         params.check_options()
         service.offered.server_name(params.model)  # raises for an unknown model
         client = request_client(websocket)
-        open_stream = ExitStack()
         open_stream.enter_context(service.streams.counted(client))
     except Exception as error:
-        await RefusalResponse(service.refusal_for(error))(
-            websocket.scope, websocket.receive, websocket.send
-        )
+        refuse = RefusalResponse(service.refusal_for(error))
+        await refuse(websocket.scope, websocket.receive, websocket.send)
         return
+    # From here on, leaving ``open_stream`` stops counting the stream.
     with open_stream, suppress(WebSocketDisconnect):
         await websocket.accept()
         await _Stream(websocket, service, params, client).run()
 
 
 class _Stream:
-    """Stream of frames of one client."""
+    """Stream of frames of one client.
+
+    One task receives frames, while another one predicts and answers the frame that came before.
+    """
 
     def __init__(
         self, websocket: WebSocket, service: Service, params: StreamParams, client: str
@@ -147,50 +176,49 @@ class _Stream:
         self._service = service
         self._client = client
         self._options = params.options
-        self._frames = _FrameBuffer(newest=params.frames == "newest")
+        self._frames = _FrameBuffer(drops_older=params.frames == "newest")
         model = service.offered.video_name(params.model)
         self._display_name = service.offered.display_name(model)
         self._variant = params.variant(service.offered.server_name(model))
 
     async def run(self) -> None:
         """Receive and answer frames until the stream ends."""
-        receiving = asyncio.create_task(self._receive())
+        receiving = asyncio.create_task(self._receive_frames())
         try:
             while (frame := await self._frames.take()) is not None:
                 await self._predict_and_send(frame)
-            code, reason = await receiving
-        except (WebSocketDisconnect, TimeoutError):
+            end = await receiving
+        except (WebSocketDisconnect, TimeoutError):  # the client has left, or does not read
             return
         finally:
             receiving.cancel()
             with suppress(asyncio.CancelledError, WebSocketDisconnect):
                 await receiving
         if self._socket.application_state is WebSocketState.CONNECTED:
-            with suppress(RuntimeError):
-                await self._socket.close(code, reason)
+            with suppress(RuntimeError):  # the connection was closed meanwhile
+                await self._socket.close(end.code, end.reason)
 
-    async def _receive(self) -> tuple[int, str]:
-        """Receive frames until the stream ends; return the code and the reason for it."""
+    async def _receive_frames(self) -> _StreamEnd:
+        """Put frames into the buffer until the stream ends; return why it ends."""
         try:
             while True:
                 async with asyncio.timeout(_IDLE_SECONDS):
                     message = await self._socket.receive()
                 if message["type"] == "websocket.disconnect":
-                    return _GOING_AWAY, "the client disconnected"
+                    return _StreamEnd(_ClosingCode.GOING_AWAY, "the client disconnected")
                 content = message.get("bytes")
                 if content is None:
-                    return (
-                        _NORMAL_CLOSURE,
-                        "frames must be binary messages, each with an image file",
-                    )
+                    reason = "frames must be binary messages, each with an image file"
+                    return _StreamEnd(_ClosingCode.NORMAL, reason)
                 if len(content) > self._service.options.max_bytes:
                     megabytes = self._service.options.max_megabytes
-                    return _MESSAGE_TOO_BIG, f"the frame is larger than {megabytes:g} MB"
+                    reason = f"the frame is larger than {megabytes:g} MB"
+                    return _StreamEnd(_ClosingCode.MESSAGE_TOO_BIG, reason)
                 has_dropped_frame = await self._frames.put(content)
                 if has_dropped_frame:
                     self._service.metrics.count_frame("passed_over")
         except TimeoutError:
-            return _NORMAL_CLOSURE, f"no frame arrived for {_IDLE_SECONDS:g} s"
+            return _StreamEnd(_ClosingCode.NORMAL, f"no frame arrived for {_IDLE_SECONDS:g} s")
         finally:
             await self._frames.end()
 
@@ -242,6 +270,6 @@ class _Stream:
 
         job = await service.create_job(Upload(BytesIO(content), name="frame"), self._client)
         slots = service.slots(is_heavy=job.is_heavy)
-        # This future never completes: ``_receive`` notices if the client leaves.
+        # This future never completes: ``_receive_frames`` notices if the client leaves.
         disconnect = asyncio.Future[None]()
         return await service.jobs.run_in_slot(slots, job, decode_and_predict, disconnect)

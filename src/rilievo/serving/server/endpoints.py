@@ -132,8 +132,11 @@ async def _show_metrics(service: Service, request: Request) -> Response:
 
 
 def _is_from_loopback(request: Request) -> bool:
+    """Whether a request comes from this machine."""
+    if request.client is None:
+        return False
     try:
-        host = ipaddress.ip_address("" if request.client is None else request.client.host)
+        host = ipaddress.ip_address(request.client.host)
     except ValueError:
         return False
     return (getattr(host, "ipv4_mapped", None) or host).is_loopback
@@ -212,12 +215,10 @@ async def _receive_photo_and_params(
         OptionError: If a parameter is wrong.
         Refusal: If the model is unknown, too many requests wait already, or the body is refused.
     """
-    # Errors in the address are reported before the photograph is received.
+    # Errors in the address, and a full queue, are reported before the photograph is received.
     query = request.query_params.multi_items()
     outputs = read_params(parameters, query, {}).outputs
-    stated_length = request.headers.get("content-length", "")
-    body_bytes = int(stated_length[:20]) if stated_length.isdecimal() else 0
-    is_heavy = service.is_heavy(body_bytes, outputs)
+    is_heavy = service.is_heavy(_stated_body_bytes(request), outputs)
     service.slots(is_heavy=is_heavy).refuse_if_full()
 
     upload = await service.uploads.read(request, request_client(request))
@@ -229,6 +230,12 @@ async def _receive_photo_and_params(
         upload.close()
         raise
     return upload, params
+
+
+def _stated_body_bytes(request: Request) -> int:
+    """Size of the body as the request states it [bytes]; 0 if it states none."""
+    stated_length = request.headers.get("content-length", "")
+    return int(stated_length[:20]) if stated_length.isdecimal() else 0
 
 
 def _discard_response(response: Response) -> None:

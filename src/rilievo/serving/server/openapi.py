@@ -63,34 +63,40 @@ def openapi_document(endpoints: Iterable[Endpoint], root_path: str = "") -> _Jso
 
 def _operation(endpoint: Endpoint) -> _Json:
     """Describe an endpoint: what it takes, and what its responses contain."""
-    success: _Json = {"description": endpoint.summary}
-    content: _Json = {}
-    if endpoint.json_keys:
-        schema = {"type": "object", "required": list(endpoint.json_keys)}
-        content["application/json"] = {"schema": schema}
-    content |= {media_type: {} for media_type in endpoint.file_media_types}
-    if content:
-        success["content"] = content
-    status = "200" if endpoint.websocket is None else "101"
+    success_status = "200" if endpoint.websocket is None else "101"
     refusals = {status: {"$ref": f"#/components/responses/{status}"} for status in REFUSALS}
     operation: _Json = {
         "operationId": endpoint.name or endpoint.path,
         "summary": endpoint.summary,
-        "responses": {status: success, **refusals},
+        "responses": {success_status: _success_response(endpoint), **refusals},
     }
-    parameters = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in re.findall(r"{(\w+)}", endpoint.path)
-    ]
-    if endpoint.parameters is not None:
-        parameters += _query_parameters(endpoint.parameters)
-        if endpoint.takes_photograph:
-            operation["requestBody"] = _photo_body(endpoint.parameters)
+    if endpoint.parameters is not None and endpoint.takes_photograph:
+        operation["requestBody"] = _photo_body(endpoint.parameters)
+    parameters = [*_path_parameters(endpoint.path), *_query_parameters(endpoint.parameters)]
     if parameters:
         operation["parameters"] = parameters
     if endpoint.is_public:
         operation["security"] = []
     return operation
+
+
+def _success_response(endpoint: Endpoint) -> _Json:
+    """Describe the response of an endpoint to a request that succeeds."""
+    content: _Json = {}
+    if endpoint.json_keys:
+        schema = {"type": "object", "required": list(endpoint.json_keys)}
+        content["application/json"] = {"schema": schema}
+    content |= {media_type: {} for media_type in endpoint.file_media_types}
+    response: _Json = {"description": endpoint.summary}
+    return response | {"content": content} if content else response
+
+
+def _path_parameters(path: str) -> list[_Json]:
+    """Describe the parameters of a path, such as ``id`` of "/results/{id}"."""
+    return [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"{(\w+)}", path)
+    ]
 
 
 def _photo_body(parameters: type[BaseModel]) -> _Json:
@@ -119,26 +125,37 @@ def _photo_body(parameters: type[BaseModel]) -> _Json:
     }
 
 
-def _query_parameters(parameters: type[BaseModel]) -> list[_Json]:
+def _query_parameters(parameters: type[BaseModel] | None) -> list[_Json]:
+    """Describe the parameters of the query; None for an endpoint without any."""
+    if parameters is None:
+        return []
     entries = []
-    for name, schema in _property_schemas(parameters).items():
-        description = " ".join(schema.pop("description", "").split())
+    for name, property_schema in _property_schemas(parameters).items():
+        schema = {key: value for key, value in property_schema.items() if key != "description"}
+        description = " ".join(property_schema.get("description", "").split())
         entries.append({"name": name, "in": "query", "description": description, "schema": schema})
     return entries
 
 
-def _property_schemas(record: type[BaseModel]) -> dict[str, _Json]:
-    """JSON schemas of a model's fields, by name.
+def _property_schemas(parameters: type[BaseModel]) -> dict[str, _Json]:
+    """JSON schemas of the fields of a pydantic model, by name."""
+    properties: dict[str, _Json] = parameters.model_json_schema()["properties"]
+    return {name: _without_null(schema) for name, schema in properties.items()}
 
-    ``null`` is removed from the types, because a request leaves out a parameter instead.
+
+def _without_null(schema: _Json) -> _Json:
+    """Remove ``null`` from the types and the default, as a request leaves out a parameter instead.
+
+    pydantic lists the types of an optional field as ``anyOf``. A single type that remains is merged
+    into the schema.
     """
-    schemas: dict[str, _Json] = record.model_json_schema()["properties"]
-    for schema in schemas.values():
-        types = [choice for choice in schema.pop("anyOf", ()) if choice != {"type": "null"}]
-        if len(types) == 1:
-            schema |= types[0]
-        elif types:
-            schema["anyOf"] = types
-        if schema.get("default", "") is None:
-            del schema["default"]
-    return schemas
+    types = [choice for choice in schema.get("anyOf", ()) if choice != {"type": "null"}]
+    has_null_as_default = schema.get("default", "") is None
+    merged = {key: value for key, value in schema.items() if key != "anyOf"}
+    if len(types) == 1:
+        merged |= types[0]
+    elif types:
+        merged["anyOf"] = types
+    if has_null_as_default:
+        merged.pop("default")
+    return merged

@@ -109,10 +109,15 @@ class Variant:
         return model.depth_alone() if self.depth_alone else model
 
 
-_MAX_POINTS, _MAX_BOXES = 500, 64
+_MAX_POINTS = 500
+"""Most points of a request."""
+_MAX_BOXES = 64
+"""Most boxes of a request."""
 
 Point = tuple[float, float]
+"""Column and row (u, v) [px]."""
 _PHOTO_OPTIONS = (CameraOptions(), KnownSizes(), AnchorOptions(), Refine())
+"""Option records of a photograph, with the defaults of requests."""
 SomeParams = TypeVar("SomeParams", bound=BaseModel)
 _SYNONYMS = {"point": "at", "pixel": "at", "output": "save", "format": "save"}
 """Names that users may try, and the parameters that they mean."""
@@ -317,7 +322,7 @@ class MeasureParams(_MeasureParameters):
 
 _StreamParameters = extend_parameters(
     _RecordParameters,
-    *(UNREFINED if record == Refine() else record for record in _PHOTO_OPTIONS),
+    *(CameraOptions(), KnownSizes(), AnchorOptions(), UNREFINED),
     # The answer has no camera, and the depth of frames is not corrected to agree with lines.
     without=("vanishing_points", "manhattan"),
     descriptions={
@@ -350,16 +355,16 @@ def read_params(
 
     A parameter that takes a list may have elements in both.
     """
-    pairs = list(query)
-    for name, texts in form.items():
-        pairs += [(name, text) for text in texts]
+    form_pairs = [(name, text) for name, texts in form.items() for text in texts]
     texts_by_name: dict[str, list[str]] = {}
-    for name, text in pairs:
-        # American spelling is taken too, as on the command line.
-        if name.startswith("color"):
-            name = name.replace("color", "colour", 1)
-        texts_by_name.setdefault(name, []).append(text)
+    for name, text in (*query, *form_pairs):
+        texts_by_name.setdefault(_british_name(name), []).append(text)
     return _validate_parameters(params_type, texts_by_name)
+
+
+def _british_name(name: str) -> str:
+    """Spell a parameter as rilievo does; American spelling is taken, as on the command line."""
+    return name.replace("color", "colour", 1) if name.startswith("color") else name
 
 
 def parse_output_names(save: str) -> tuple[str, ...]:
@@ -381,22 +386,27 @@ def _validate_parameters(
 ) -> SomeParams:
     """Validate the texts of a request; raise OptionError for the first one that is wrong."""
     fields = params_type.model_fields
-    parameters: dict[str, object] = {}
+    parameters: dict[str, str | list[str]] = {}
     for name, texts in texts_by_name.items():
-        if name in depth_option_names():
-            raise OptionError(f"no parameter '{name}'", hint=ELSEWHERE)
-        if name not in fields:
-            raise OptionError(f"no parameter '{name[:60]}'", hint=_hint_for_name(name, fields))
-        takes_many = get_origin(fields[name].annotation) is list
-        may_repeat = takes_many or COMMA_SEPARATED in fields[name].metadata
+        _check_known_parameter(name, fields)
+        is_list_field = get_origin(fields[name].annotation) is list
+        may_repeat = is_list_field or COMMA_SEPARATED in fields[name].metadata
         if len(texts) > 1 and not may_repeat:
             times = "twice" if len(texts) == 2 else f"{len(texts)} times"
             raise OptionError(option=name, problem=f"is given {times}: give it once")
-        parameters[name] = texts if takes_many else ",".join(texts)
+        parameters[name] = texts if is_list_field else ",".join(texts)
     try:
         return params_type.model_validate(parameters)
     except ValidationError as error:
         raise _option_error_from_pydantic(error) from None
+
+
+def _check_known_parameter(name: str, known_names: Collection[str]) -> None:
+    """Raise OptionError for an unknown parameter, with a hint at what was probably meant."""
+    if name in depth_option_names():
+        raise OptionError(f"no parameter '{name}'", hint=ELSEWHERE)
+    if name not in known_names:
+        raise OptionError(f"no parameter '{name[:60]}'", hint=_hint_for_name(name, known_names))
 
 
 def _hint_for_name(name: str, fields: Collection[str]) -> str:
