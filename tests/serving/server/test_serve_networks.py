@@ -27,7 +27,7 @@ def photo(level: int, size: tuple[int, int] = (64, 96)) -> Photo:
 
 def run(model: Brightness, work: Callable[[Networks], Coroutine[Any, Any, None]]) -> None:
     async def whole() -> None:
-        networks = Networks(lambda name: model, max_batch=4, window=0.0)
+        networks = Networks(lambda name: model, max_batch=4, batch_wait_seconds=0.0)
         try:
             await work(networks)
         finally:
@@ -185,7 +185,7 @@ def test_work_that_ended_with_a_defect_begins_anew() -> None:
             raise RuntimeError("a defect")
 
     async def whole() -> None:
-        networks = Networks(lambda name: Brightness(), observe=observe)
+        networks = Networks(lambda name: Brightness(), on_batch=observe)
         lost = asyncio.create_task(networks.infer(NAME, photo(10)))
         while not counts:
             await asyncio.sleep(0)
@@ -218,7 +218,7 @@ def test_the_network_waits_for_what_is_being_decoded_but_not_for_ever() -> None:
     model = Brightness()
 
     async def whole() -> None:
-        networks = Networks(lambda name: model, max_batch=2, window=30.0)
+        networks = Networks(lambda name: model, max_batch=2, batch_wait_seconds=30.0)
         networks.expected_photos = 2
         one = asyncio.create_task(networks.infer(NAME, photo(10)))
         await asyncio.sleep(0.05)
@@ -230,7 +230,7 @@ def test_the_network_waits_for_what_is_being_decoded_but_not_for_ever() -> None:
         await networks.infer(NAME, photo(12))
         assert model.batches == [2, 1]
         await networks.close()
-        hasty = Networks(lambda name: model, max_batch=2, window=0.01)
+        hasty = Networks(lambda name: model, max_batch=2, batch_wait_seconds=0.01)
         hasty.expected_photos = 1
         await hasty.infer(NAME, photo(13))
         await hasty.close()

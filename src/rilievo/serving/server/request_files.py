@@ -23,8 +23,8 @@ from rilievo.serving.listener.request_refusals import Refusal, busy_refusal
 PREFIX = "rilievo-serve-"
 _LOCK = "lock"
 """Name of the file in a server's folder that is locked while the server runs."""
-_MIN_AGE = 60.0
-"""Age from which a folder without a lock belongs to no server that is starting [s]."""
+_MAX_STARTING_SECONDS = 60.0
+"""Age up to which a folder without a lock may belong to a server that is just starting [s]."""
 
 
 class RequestFolder:
@@ -79,9 +79,12 @@ class Disk:
     def reserve(self, client: str, count: int) -> None:
         """Reserve bytes for a client; a negative ``count`` releases them.
 
+        One client may hold half of the disk space.
+
         Raises:
-            Refusal: If the client would hold more than half of the disk space, or all clients
-                together more than all of it.
+            Refusal: With the status 413 if the request alone needs more than that, or 429 if the
+                client would hold more together with its other requests, or if all clients together
+                would hold more than the whole disk space.
         """
         max_client_bytes = self._max_bytes // 2
         if count > max_client_bytes:
@@ -94,13 +97,13 @@ class Disk:
         with self._lock:
             client_bytes = self._reserved.get(client, 0) + count
             total_bytes = sum(self._reserved.values()) + count
-            is_full = client_bytes > max_client_bytes or total_bytes > self._max_bytes
-            if count > 0 and is_full:
+            is_exceeded = client_bytes > max_client_bytes or total_bytes > self._max_bytes
+            if count > 0 and is_exceeded:
                 raise busy_refusal("the disk space for requests and results is used up", 5)
             if client_bytes:
                 self._reserved[client] = client_bytes
             else:
-                self._reserved.pop(client, None)
+                self._reserved.pop(client, None)  # so that former clients take no memory
 
 
 class Folders:
@@ -155,7 +158,7 @@ def remove_dead_folders(parent: Path) -> list[Path]:
 
 
 def _belongs_to_dead_server(entry: os.DirEntry[str]) -> bool:
-    """Whether a folder is ours and no running server holds its lock."""
+    """Whether a folder belongs to this user, and no running server holds its lock."""
     status = entry.stat(follow_symlinks=False)
     if not stat.S_ISDIR(status.st_mode):
         return False
@@ -163,9 +166,9 @@ def _belongs_to_dead_server(entry: os.DirEntry[str]) -> bool:
         return False
     lock = Path(entry.path, _LOCK)
     if not lock.exists():
-        return time.time() - status.st_mtime > _MIN_AGE
+        return time.time() - status.st_mtime > _MAX_STARTING_SECONDS
     try:
         with FileLock(lock, blocking=False):
             return True
-    except Timeout:
+    except Timeout:  # a running server holds it
         return False

@@ -71,17 +71,21 @@ class Networks:
         load: Callable[[str], Model],
         *,
         max_batch: int = 8,
-        window: float | int = 0.0,
-        observe: Callable[[int], None] = lambda count: None,
+        batch_wait_seconds: float | int = 0.0,
+        on_batch: Callable[[int], None] = lambda count: None,
     ) -> None:
         """Begin without any loaded model.
 
-        A batch waits ``window`` [s] for more photographs. ``observe`` gets the size of each batch.
+        Args:
+            load: Function that loads a model by its name.
+            max_batch: Number of photographs that one run of a network may process.
+            batch_wait_seconds: Time that a batch waits for photographs that are being decoded [s].
+            on_batch: Function that gets the number of photographs of each batch.
         """
         self._load = load
         self._max_batch = max_batch
-        self._window = window
-        self._observe = observe
+        self._batch_wait_seconds = batch_wait_seconds
+        self._on_batch = on_batch
         self._loaded: OrderedDict[str, Model] = OrderedDict()
         self._loading = asyncio.Lock()
         self._waiting: deque[_InferenceRequest] = deque()
@@ -197,19 +201,21 @@ class Networks:
         while True:
             await self._new_request.wait()
             batch = await self._next_batch()
-            if batch:
-                task = asyncio.get_running_loop().create_task(self._infer_batch(batch))
-                self._running[task] = batch
-                task.add_done_callback(self._running.pop)
-                while len(self._running) >= batch[0].model.callers:
-                    await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+            if not batch:
+                continue
+            task = asyncio.get_running_loop().create_task(self._infer_batch(batch))
+            self._running[task] = batch
+            task.add_done_callback(self._running.pop)
+            max_running = batch[0].model.callers
+            while len(self._running) >= max_running:
+                await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
 
     async def _next_batch(self) -> list[_InferenceRequest]:
         """Take the first waiting photograph, and others that can run in a batch with it.
 
         If more photographs are being decoded, it waits a moment for them.
         """
-        self._drop_given_up()
+        self._drop_unwanted_requests()
         if not self._waiting:
             self._new_request.clear()
             return []
@@ -217,7 +223,7 @@ class Networks:
         max_batch = 1 if first.model.settings.get("device") == "cpu" else self._max_batch
         await self._wait_for_more_photos(first.batch_key, max_batch)
 
-        self._drop_given_up()
+        self._drop_unwanted_requests()
         batch = self._waiting_with_key(first.batch_key)[:max_batch]
         for request in batch:
             self._waiting.remove(request)
@@ -226,7 +232,7 @@ class Networks:
     async def _wait_for_more_photos(self, batch_key: object, max_batch: int) -> None:
         """Wait until a batch is full, no photograph is being decoded, or the time is over."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._window):
+            async with asyncio.timeout(self._batch_wait_seconds):
                 while self.expected_photos and len(self._waiting_with_key(batch_key)) < max_batch:
                     self._new_request.clear()
                     await self._new_request.wait()
@@ -236,23 +242,29 @@ class Networks:
     def _waiting_with_key(self, batch_key: object) -> list[_InferenceRequest]:
         return [request for request in self._waiting if request.batch_key == batch_key]
 
-    def _drop_given_up(self) -> None:
+    def _drop_unwanted_requests(self) -> None:
+        """Cancel waiting requests whose clients have left, and forget all that are done."""
         for request in self._waiting:
             if not request.future.done() and not request.is_wanted():
                 request.future.set_exception(JobCancelled())
         self._waiting = deque(request for request in self._waiting if not request.future.done())
 
     async def _infer_batch(self, batch: Sequence[_InferenceRequest]) -> None:
-        """Run a batch. If it fails, run its photographs one by one, so that only bad ones fail."""
-        self._observe(len(batch))
-        loop = asyncio.get_running_loop()
+        """Run a batch, and give each request its inference, or the error of its own photograph.
+
+        If a batch of several photographs fails, they run again one by one, so that only the
+        requests fail whose photographs the network cannot process.
+        """
+        self._on_batch(len(batch))
         model = batch[0].model
         photos = [request.photo for request in batch]
         if len(batch) > 1:
             self._models_that_ran_batches.add(batch[0].variant.name)
         try:
-            inferences = await loop.run_in_executor(self._pool_for(model), model.infer, photos)
-            results = list(zip(batch, inferences, strict=True))
+            inferences = await asyncio.get_running_loop().run_in_executor(
+                self._pool_for(model), model.infer, photos
+            )
+            pairs = list(zip(batch, inferences, strict=True))
         except Exception as error:
             if len(batch) > 1:
                 for request in batch:
@@ -260,6 +272,6 @@ class Networks:
             elif not batch[0].future.done():
                 batch[0].future.set_exception(error)
             return
-        for request, inference in results:
+        for request, inference in pairs:
             if not request.future.done():
                 request.future.set_result(inference)

@@ -67,8 +67,14 @@ def postprocess_for_client(
 ) -> Prediction:
     """Turn the output of a network into a prediction at the photograph's size.
 
-    ``outputs`` is None if the request asks for no output. Otherwise, normals that no output needs
-    are left out, and options that have no effect on the outputs are noted.
+    Args:
+        model: Model of the network.
+        inference: Output of the network.
+        photo: Photograph, with the camera that the request states.
+        params: Parameters of the request.
+        display_name: Name of the model for clients.
+        outputs: Outputs that the request asks for, or None if it asks for none. Normals that no
+            output needs are left out, and options that have no effect on the outputs are noted.
     """
     prediction = finish_photo(model, inference, photo, params.options)
     prediction = prediction.but(made_by=replace(prediction.made_by, model=display_name))
@@ -130,14 +136,16 @@ class ImageJob(RequestJob):
 
 
 _HEAVY_BYTES = 4_000_000
+"""Requests with larger bodies are heavy, which means that their work takes seconds."""
 _HEAVY_PIXELS = 4_000_000
-"""Requests with larger bodies or photographs are heavy: their work takes seconds."""
+"""Requests with larger photographs are heavy, too [px]."""
 _HEAVY_SLOTS = 2
 """Heavy requests at a time: one is decoded while the other one is finished. Each may take a
 gigabyte."""
 _LIGHT_CPU_SECONDS = 5
+"""Most CPU time for decoding the photograph of a request that is not heavy [s]."""
 _HEAVY_CPU_SECONDS = 20
-"""CPU time for decoding a photograph [s]."""
+"""Most CPU time for decoding the photograph of a heavy request [s]."""
 _TIDY_SECONDS = 1.0
 """Time between two checks whether memory can be released [s]."""
 _TIDY_REQUESTS = 50
@@ -166,8 +174,8 @@ class Service:
         self.networks = Networks(
             offered.load,
             max_batch=limits.batch,
-            window=limits.batch_seconds,
-            observe=metrics.count_batch,
+            batch_wait_seconds=limits.batch_seconds,
+            on_batch=metrics.count_batch,
         )
         workers = limits.workers
         self.light = WorkSlots(workers + limits.batch, waiting=limits.queue, spare=_SPARE_SLOTS)
@@ -193,13 +201,13 @@ class Service:
 
     async def release_memory_forever(self) -> None:
         """Return freed memory to the system after requests, preferably when the server is idle."""
-        num_started_before = 0
+        num_started_at_release = 0
         while True:
             await asyncio.sleep(_TIDY_SECONDS)
-            num_new = self.jobs.num_started - num_started_before
+            num_started_since = self.jobs.num_started - num_started_at_release
             is_idle = not self.jobs.num_running
-            if num_new >= _TIDY_REQUESTS or (num_new > 0 and is_idle):
-                num_started_before = self.jobs.num_started
+            if num_started_since >= _TIDY_REQUESTS or (num_started_since > 0 and is_idle):
+                num_started_at_release = self.jobs.num_started
                 if is_idle:
                     await self.networks.release_batch_memory()
                 await self.run_in_worker(trim_heap)
@@ -224,29 +232,32 @@ class Service:
     async def create_job(
         self, upload: Upload, client: str, outputs: Sequence[str] = ()
     ) -> ImageJob:
-        """Create the job for an upload.
+        """Create the job for an upload, and decide whether it is heavy.
 
         It is heavy if its body is large, an output takes long to write, or its image has many
-        pixels.
+        pixels. If this fails, the upload is closed.
         """
-        deadline = self.jobs.deadline_after(upload.created_at)
         job = ImageJob(
             upload=upload,
             client=client,
             is_heavy=self.is_heavy(upload.size, outputs),
-            deadline=deadline,
+            deadline=self.jobs.deadline_after(upload.created_at),
         )
         try:
             if upload.size and not job.is_heavy:
-                read_size = self._decode_in_turn(
-                    job, lambda: self.decoders.image_size(upload, deadline=deadline)
-                )
-                height, width = await self.jobs.result_in_time(deadline, read_size)
-                job.is_heavy = height * width > _HEAVY_PIXELS
+                job.is_heavy = await self._count_pixels(job) > _HEAVY_PIXELS
         except BaseException:
             upload.close()
             raise
         return job
+
+    async def _count_pixels(self, job: ImageJob) -> int:
+        """Read the number of pixels of a job's image from the header of its file."""
+        read_size = self._decode_in_turn(
+            job, lambda: self.decoders.image_size(job.upload, deadline=job.deadline)
+        )
+        height, width = await self.jobs.result_in_time(job.deadline, read_size)
+        return height * width
 
     def is_heavy(self, size: int, outputs: Sequence[str] = ()) -> bool:
         """Whether a request with a body of ``size`` bytes takes seconds."""
@@ -264,9 +275,14 @@ class Service:
         outputs: Sequence[str] | None = None,
         on_size: Callable[[int], None] = lambda pixel_count: None,
     ) -> Prediction:
-        """Predict the photograph of a job; ``on_size`` gets its number of pixels early on.
+        """Predict the photograph of a job: decode it, run the network, and finish its output.
 
-        ``outputs`` is None if the request asks for no output, such as a measurement.
+        Args:
+            job: Job, which has a slot. If it has an inference already, the network does not run.
+            params: Parameters of the request.
+            outputs: Outputs that the request asks for; None if it asks for none, such as a
+                measurement.
+            on_size: Function that gets the number of pixels once the photograph is decoded.
         """
         variant = params.variant(self.offered.server_name(params.model))
         photo = await self._read_photo_with_camera(job, params)
@@ -274,15 +290,17 @@ class Service:
         job.is_heavy = job.is_heavy or height * width > _HEAVY_PIXELS
         on_size(height * width)
         job.raise_if_cancelled()
+
         if outputs is not None:
             names = file_output_names(outputs)
             needs_only_depth = is_depth_sufficient(params.options.sizes, names, photo)
             variant = replace(variant, depth_alone=needs_only_depth)
-        if job.inference is None:
-            job.inference = await self.networks.infer(
+        inference = job.inference
+        if inference is None:
+            inference = await self.networks.infer(
                 variant, photo, is_wanted=lambda: not job.is_cancelled
             )
-        inference = job.inference
+            job.inference = inference
         job.raise_if_cancelled()
         model = await self.networks.model(variant)
         display_name = self.offered.display_name(params.model)

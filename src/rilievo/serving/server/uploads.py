@@ -106,15 +106,16 @@ def check_not_undeclared_json(body: IO[bytes]) -> None:
 
 def decode_base64_image(image: str, option: str) -> bytes:
     """Decode an image from base64 or a data URL; ``option`` names the parameter in messages."""
+    encoded = image
     if image[:5].lower() == "data:":
-        head, _, image = image.partition(",")
-        if not head.lower().endswith(";base64"):
+        media_type, _, encoded = image.partition(",")
+        if not media_type.lower().endswith(";base64"):
             problem = ": a data URL must use base64, as in data:image/jpeg;base64,..."
             raise OptionError(option=option, problem=problem)
     try:
         # Line breaks are removed in one go, because a list of lines takes many times their bytes.
-        content = image.encode("ascii").translate(None, b" \t\r\n")
-        return binascii.a2b_base64(content, strict_mode=True)
+        without_breaks = encoded.encode("ascii").translate(None, b" \t\r\n")
+        return binascii.a2b_base64(without_breaks, strict_mode=True)
     except ValueError:
         problem = ": is not standard base64 with padding"
         hint = "encode the file's bytes as base64, or send a data URL"
@@ -174,10 +175,11 @@ _MAX_BYTES_IN_MEMORY = 2**20
 _CHUNK_BYTES = 2**18
 _CREDIT_BYTES = 4_000
 """Bytes added to what every body has received, because its rate says little at first."""
-_MIN_AGE = 1e-6  # [s], so that nothing is divided by 0
+_MIN_TRANSFER_SECONDS = 1e-6  # so that the rate of a new body is not divided by 0
 _PARALLEL_JSON_BODIES = 2
 """Bodies of JSON that are in memory at a time. Each takes four times its size."""
-_CLIENTS_AT_THE_LIMIT = 4  # one client may send this fraction of the most bodies: a quarter
+_MIN_CLIENTS_AT_THE_LIMIT = 4
+"""Least number of clients that can send the most bodies, so each may send a quarter of them."""
 _MAX_FIELDS = 1000
 _MAX_FIELD_LENGTH = 2000
 _MAX_STEM_LENGTH = 60
@@ -261,7 +263,7 @@ class _Transfer:
 
     def bytes_per_second(self, now: float) -> float:
         """Mean rate since the start, plus ``_CREDIT_BYTES`` so that new bodies do not look slow."""
-        return (self.num_bytes + _CREDIT_BYTES) / max(now - self.started_at, _MIN_AGE)
+        return (self.num_bytes + _CREDIT_BYTES) / max(now - self.started_at, _MIN_TRANSFER_SECONDS)
 
     def evict(self) -> None:
         """Give up this body to make room for another one."""
@@ -338,18 +340,17 @@ class Uploads:
     async def _receive_in_time(
         self, request: Request, body: IO[bytes], reservation: "_Reservation", transfer: _Transfer
     ) -> None:
+        """Copy a request into ``body``, unless it takes too long or has to make room for others."""
         try:
             async with asyncio.timeout(self._seconds) as timeout:
                 transfer.set_timeout(timeout)
                 await self._copy_body(request, body, reservation, transfer)
         except TimeoutError:
-            line = "the request arrives too slowly: send it over a faster connection"
-            if transfer.is_evicted:
-                line = (
-                    "the request arrives too slowly while others are waiting: send it over a "
-                    "faster connection"
-                )
-            raise Refusal(408, line) from None
+            reason = " while others are waiting" if transfer.is_evicted else ""
+            raise Refusal(
+                408,
+                f"the request arrives too slowly{reason}: send it over a faster connection",
+            ) from None
         except ClientDisconnect:
             raise JobCancelled from None
 
@@ -372,7 +373,7 @@ class Uploads:
     def _counted_transfer(self, client: str) -> Iterator[_Transfer]:
         """Count the transfer of a body while the block runs."""
         client_count = sum(transfer.client == client for transfer in self._transfers)
-        if client_count >= self._max_arrivals // _CLIENTS_AT_THE_LIMIT:
+        if client_count >= self._max_arrivals // _MIN_CLIENTS_AT_THE_LIMIT:
             raise busy_refusal("you are sending too many requests at once", seconds=2)
         self._evict_slowest_if_full()
         transfer = _Transfer(client)
@@ -454,28 +455,19 @@ def _check_single_photograph(form: FormData) -> None:
 
 
 async def _upload_from_form(headers: Headers, body: IO[bytes], reserved: _Reservation) -> Upload:
-    """Read image and parameters from a multipart form."""
-    body.seek(0)
-    parser = MultiPartParser(
-        headers,
-        _chunks(body),  # pyright: ignore[reportArgumentType]
-        max_files=_MAX_FORM_FILES,
-        max_fields=_MAX_FIELDS,
-        max_part_size=_MAX_FIELD_LENGTH,
-    )
-    try:
-        form = await parser.parse()
-    except (MultiPartException, ValueError, KeyError) as error:
-        message = getattr(error, "message", "it is not a multipart form")
-        raise Refusal(400, f"the form cannot be read ({message})") from error
-    file: IO[bytes] | BytesIO = BytesIO()
-    name = "image"
-    fields: dict[str, list[str]] = {}
+    """Read image and parameters from a multipart form.
+
+    A form without an image becomes an upload with an empty file, which is refused later.
+    """
+    form = await _parse_form(headers, body)
     try:
         _check_single_photograph(form)
     except Refusal:
         await form.close()
         raise
+    file: IO[bytes] = BytesIO()
+    name = "image"
+    fields: dict[str, list[str]] = {}
     for key, value in form.multi_items():
         if isinstance(value, UploadFile):
             file = value.file
@@ -487,3 +479,20 @@ async def _upload_from_form(headers: Headers, body: IO[bytes], reserved: _Reserv
         else:
             fields.setdefault(key, []).append(value)
     return Upload(file, name=name, fields=fields, on_close=reserved.release)
+
+
+async def _parse_form(headers: Headers, body: IO[bytes]) -> FormData:
+    """Parse a multipart form; raise a ``Refusal`` if it is malformed or above the limits."""
+    body.seek(0)
+    parser = MultiPartParser(
+        headers,
+        _chunks(body),  # pyright: ignore[reportArgumentType]
+        max_files=_MAX_FORM_FILES,
+        max_fields=_MAX_FIELDS,
+        max_part_size=_MAX_FIELD_LENGTH,
+    )
+    try:
+        return await parser.parse()
+    except (MultiPartException, ValueError, KeyError) as error:
+        message = getattr(error, "message", "it is not a multipart form")
+        raise Refusal(400, f"the form cannot be read ({message})") from error
