@@ -101,8 +101,8 @@ def test_the_border_is_taken_off_where_it_was_put_on() -> None:
     assert border == (21, 24)
     whole = 128 + 2 * 24
     ramp = ((np.arange(80) + 0.5) * whole / 80 - 24).astype(np.float32)
-    windows = preparation.windows((98, 128))
-    field = resize_by_filter(np.tile(ramp, (60, 1)), (98, 128), Filter.ANTIALIASED, windows)
+    padded_axes = preparation.padded_axes((98, 128))
+    field = resize_by_filter(np.tile(ramp, (60, 1)), (98, 128), Filter.ANTIALIASED, padded_axes)
     assert field.shape == (98, 128)
     np.testing.assert_allclose(field[50], np.arange(128) + 0.5, atol=1e-3)
 
@@ -125,12 +125,13 @@ def test_a_network_fills_up_to_a_multiple_evenly(
     columns: tuple[int, int] | None,
 ) -> None:
     preparation = Preparation(sizing=Sizing(rule=Rule.FLOOR, pixel_count=10_000), pad_multiple=fill)
-    windows = preparation.windows(shape)
-    if windows is None:
+    padded_axes = preparation.padded_axes(shape)
+    if padded_axes is None:
         assert rows is None
         return
-    assert [(each.before, each.after) for each in windows] == [rows, columns]
-    assert tuple(each.inside for each in windows) == shape
+    paddings = [(axis.padding_before, axis.padding_after) for axis in padded_axes]
+    assert paddings == [rows, columns]
+    assert tuple(axis.photo_length for axis in padded_axes) == shape
 
 
 @pytest.mark.parametrize("rule", Rule)

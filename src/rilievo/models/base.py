@@ -28,7 +28,7 @@ from rilievo.models.resampling.inference import (
 )
 from rilievo.models.resampling.preparation import Preparation, Resampling
 from rilievo.models.resampling.resizing import (
-    Window,
+    PaddedAxis,
     resize,
     resize_by_filter,
     resize_depth,
@@ -423,10 +423,10 @@ class PreparedModel(Model):
                 raise focal_length_error(self.card.name)
             # The network's depth is that for a focal length of one width of the photograph.
             maps = {**maps, "depth": maps["depth"] * np.float32(camera.focal / photo.shape[1])}
-        padding_windows = self.preparation.windows(photo.shape)
-        if padding_windows is not None:
+        padded_axes = self.preparation.padded_axes(photo.shape)
+        if padded_axes is not None:
             maps = {
-                name: self._resize_window_to_photo(name, field, photo.shape, padding_windows)
+                name: self._crop_padding_and_resize(name, field, photo.shape, padded_axes)
                 for name, field in maps.items()
             }
         return Inference(
@@ -438,24 +438,26 @@ class PreparedModel(Model):
             network_image=network_image,
         )
 
-    def _resize_window_to_photo(
+    def _crop_padding_and_resize(
         self,
         map_name: str,
         field: Float32[np.ndarray, "*c a b"],
         shape: tuple[int, int],
-        windows: tuple[Window, Window],
+        padded_axes: tuple[PaddedAxis, PaddedAxis],
     ) -> Float32[np.ndarray, "*c h w"]:
         """Resize the part of a map that shows the photograph to the photograph's ``shape``.
 
-        ``windows`` are the rows and the columns of that part.
+        ``padded_axes`` are the rows and the columns of the map.
         """
         resizing = self.card.resizing
         if map_name == "depth":
             # Depth is positive, but affine inverse depth may have any sign.
             is_positive = self.card.kind is not None and self.card.kind.is_depth
-            return resize_depth(field, shape, resizing, positive=is_positive, windows=windows)
+            return resize_depth(
+                field, shape, resizing, positive=is_positive, padded_axes=padded_axes
+            )
         resize_filter = resizing.filter if map_name == "normals" else Filter.ANTIALIASED
-        return resize_by_filter(field, shape, resize_filter, windows)
+        return resize_by_filter(field, shape, resize_filter, padded_axes)
 
 
 def focal_length_error(model: str) -> UnknownCameraError:

@@ -78,7 +78,7 @@ class FunctionModel(Model):
         self.function = function
         self.settings = {}
         self.card = replace(card_of(function) or _make_card(function), name=name)
-        self.weights_sha256 = _hash_function(function)
+        self.weights_sha256 = _sha256_of_function(function)
 
     def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
         """Call the function for each photograph."""
@@ -98,30 +98,38 @@ class FunctionModel(Model):
 
     def _check_depth(self, returned: Any, photo: Photo) -> Float32[np.ndarray, "a b"]:
         """Check the depth that the function returned, and make it a contiguous float32 array."""
-        height, width = photo.shape
-        subject = f"model '{self.card.name}' returned"
-        expected = f"expected depth as floats of shape (height, width), at most ({height}, {width})"
+        model = f"model '{self.card.name}'"
         type_name = type(returned).__name__
         try:
             depth = np.asarray(returned)
         except Exception as error:  # for example for a tensor on a GPU
             raise ModelError(
-                f"{subject} a {type_name} that cannot be converted to an array: {first_line(error)}"
+                f"{model} returned a {type_name} that cannot be converted to an array: "
+                f"{first_line(error)}"
             ) from error
-        if depth.ndim == 0:
-            raise ModelError(f"{subject} a {type_name}; {expected}")
-        if depth.ndim != 2 or depth.size == 0:
-            raise ModelError(f"{subject} an array of shape {depth.shape}; {expected}")
-        if depth.dtype.kind != "f":
-            raise ModelError(f"{subject} numbers of type {depth.dtype}; {expected}")
-        is_transposed = depth.shape == (width, height) and width != height
-        if is_transposed:
+        problem = f"a {type_name}" if depth.ndim == 0 else _problem_of_depth_array(depth, photo)
+        if problem is not None:
+            height, width = photo.shape
             raise ModelError(
-                f"{subject} an array of shape {depth.shape}, with columns before rows; {expected}"
+                f"{model} returned {problem}; expected depth as floats of shape (height, width), "
+                f"at most ({height}, {width})"
             )
-        if depth.shape[0] > height or depth.shape[1] > width:
-            raise ModelError(f"{subject} an array of shape {depth.shape}; {expected}")
         return np.ascontiguousarray(depth, np.float32)
+
+
+def _problem_of_depth_array(depth: np.ndarray, photo: Photo) -> str | None:
+    """What an array has that depth of a photograph cannot have; None if it may be depth."""
+    height, width = photo.shape
+    array_of_shape = f"an array of shape {depth.shape}"
+    if depth.ndim != 2 or depth.size == 0:
+        return array_of_shape
+    if depth.dtype.kind != "f":
+        return f"numbers of type {depth.dtype}"
+    is_transposed = depth.shape == (width, height) and width != height
+    if is_transposed:
+        return f"{array_of_shape}, with columns before rows"
+    is_larger_than_photo = depth.shape[0] > height or depth.shape[1] > width
+    return array_of_shape if is_larger_than_photo else None
 
 
 def card_of(function: object) -> ModelCard | None:
@@ -154,22 +162,29 @@ def _make_card(
     return ModelCard(name=name, summary=summary or first_doc_line, kind=kind, licence=licence)
 
 
-def _hash_function(function: DepthFunction) -> str:
-    """Hash of a function's name, source and weights, in place of the hash of a network's weights.
+def _sha256_of_function(function: DepthFunction) -> str:
+    """SHA-256 by which results record a function, as they record a network by its weights.
 
-    It is random if the source does not determine what the function does, as for closures.
+    Results with equal hashes count as made by the same function. So the hash covers the name of the
+    function, the file with its source, and the file with its weights, if it has any. If the source
+    does not determine what the function does, a random number makes the hash unique.
     """
-    digest = hashlib.sha256(str(getattr(function, "__qualname__", "")).encode())
-    weights = getattr(function, "weights", None)
-    if weights is not None:
-        digest.update(sha256(Path(weights)).encode())
-    source = _complete_source(function)
+    qualified_name = str(getattr(function, "__qualname__", ""))
+    digest = hashlib.sha256(qualified_name.encode())
+    weights_file = getattr(function, "weights", None)
+    if weights_file is not None:
+        digest.update(sha256(Path(weights_file)).encode())
+    source = _read_source_file(function)
     digest.update(secrets.token_bytes() if source is None else source)
     return digest.hexdigest()
 
 
-def _complete_source(function: DepthFunction) -> bytes | None:
-    """Content of the file of a function; None for closures, other objects, or without a file."""
+def _read_source_file(function: DepthFunction) -> bytes | None:
+    """Content of the file that defines a function; None if it does not determine the function.
+
+    That is so for closures and callable objects, which also depend on values, and for functions
+    without a file, such as those typed into Python's prompt.
+    """
     if not inspect.isfunction(function) or function.__closure__ is not None:
         return None
     file = Path(inspect.getsourcefile(function) or "")

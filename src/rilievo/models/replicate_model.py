@@ -69,6 +69,23 @@ class NotAcceptedError(ModelError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _SendOutcome:
+    """What came of sending a request once.
+
+    Attributes:
+        body: Body of the reply, if the request succeeded.
+        error: Why it failed; None if it succeeded.
+        may_be_retried: Whether a failed request may be sent again.
+        retry_after: Content of the header Retry-After; empty if the service sent none.
+    """
+
+    body: bytes = b""
+    error: ModelError | None = None
+    may_be_retried: bool = False
+    retry_after: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
     """How often a request is repeated, and how long to wait in between.
 
@@ -184,28 +201,51 @@ class ReplicateService:
         return self._http.build_request(method, url, headers=headers, **content)
 
     def _send_with_retries(self, request: "httpx.Request", *, is_charged: bool) -> bytes:
-        """Send a request until it succeeds, within the retry policy; return the reply's body."""
+        """Send a request until it succeeds, within the retry policy; return the reply's body.
+
+        A charged request (``is_charged``) is only sent again if the service certainly did not
+        accept it.
+
+        Raises:
+            NotAcceptedError: If the service did not accept the request.
+            ModelError: If it fails otherwise.
+        """
+        for attempt in range(1, self.retry_policy.attempts + 1):
+            self._raise_if_stopped()
+            outcome = self._send_once(request, is_charged=is_charged)
+            if outcome.error is None:
+                return outcome.body
+            is_last_attempt = attempt == self.retry_policy.attempts
+            if is_last_attempt or not outcome.may_be_retried:
+                raise outcome.error
+            self.wait(self._seconds_before_retry(attempt, outcome.retry_after))
+        raise AssertionError("the last attempt returns or raises")
+
+    def _raise_if_stopped(self) -> None:
+        """Raise ``FinalError`` if ``stop`` was called."""
+        self.wait(0)
+
+    def _send_once(self, request: "httpx.Request", *, is_charged: bool) -> _SendOutcome:
+        """Send a request, and say whether it succeeded or may be sent again."""
         import httpx
 
-        for attempt in range(1, self.retry_policy.attempts + 1):
-            self.wait(0)  # raises if ``stop`` was called
-            is_last_attempt = attempt == self.retry_policy.attempts
-            retry_after = ""
-            try:
-                with closing(self._http.send(request, stream=True)) as response:
-                    body = _read_body(response)
-            except httpx.HTTPError as error:
-                may_be_charged = is_charged and not isinstance(error, httpx.ConnectError)
-                if may_be_charged or is_last_attempt:
-                    raise _connection_error(request, error, may_be_charged) from None
-            else:
-                if response.is_success:
-                    return body
-                if is_last_attempt or not _may_succeed_later(response.status_code, is_charged):
-                    raise self._status_error(response, body)
-                retry_after = response.headers.get("Retry-After", "")
-            self.wait(self._seconds_before_retry(attempt, retry_after))
-        raise AssertionError("the last attempt returns or raises")
+        try:
+            with closing(self._http.send(request, stream=True)) as response:
+                body = _read_body(response)
+        except httpx.HTTPError as error:
+            # Without a connection, the service has not even received the request.
+            may_be_charged = is_charged and not isinstance(error, httpx.ConnectError)
+            return _SendOutcome(
+                error=_connection_error(request, error, may_be_charged),
+                may_be_retried=not may_be_charged,
+            )
+        if response.is_success:
+            return _SendOutcome(body=body)
+        return _SendOutcome(
+            error=self._status_error(response, body),
+            may_be_retried=_may_succeed_later(response.status_code, is_charged),
+            retry_after=response.headers.get("Retry-After", ""),
+        )
 
     def _seconds_before_retry(self, attempt: int, retry_after: str) -> float:
         """How long to wait after the failed ``attempt``.

@@ -15,7 +15,9 @@ _INPUT, _OUTPUT, _NAME = 11, 12, 1
 _KEY, _VALUE = 1, 2
 """Numbers of fields of an entry of the metadata."""
 _VARINT, _FIXED_64, _BYTES, _FIXED_32 = 0, 1, 2, 5
-"""Wire types of protobuf."""
+"""Wire types of protobuf: how the content of a field is stored."""
+_WIRE_TYPE_BITS, _WIRE_TYPE_MASK = 3, 0b111
+"""Lowest bits of a field's tag, which are its wire type; the bits above are its number."""
 _MAX_ENTRY_BYTES = 1 << 24
 _MAX_FIELDS = 100_000
 """Fields in one message. Both limits bound the work that a hostile file can cause."""
@@ -95,20 +97,27 @@ def _read_fields(
 def _seek_fields(
     file: BufferedIOBase, field_numbers: set[int], end: int
 ) -> Iterator[tuple[int, int]]:
-    """Find the fields with these numbers in the message that ends at a position in the file.
+    """Go through the fields of a protobuf message, and stop at those with these numbers.
 
-    Yields number and length of a field [bytes], while the file stands at the field's content.
+    A message is a sequence of fields. Each begins with a tag, which has the number of the field and
+    the type of its content in the lowest three bits. The message begins where the file is
+    positioned, and ends at ``end``. Other fields are skipped without being read.
+
+    Yields:
+        Number of a field, and the length of its content [bytes]. The file is then positioned at the
+        content, and the caller may read there.
     """
-    position = file.tell()
+    next_field = file.tell()
     for _ in range(_MAX_FIELDS):
-        file.seek(position)
-        if position >= end:
+        file.seek(next_field)
+        if next_field >= end:
             return
         tag = _read_varint(file)
-        field_number, wire_type = tag >> 3, tag & 7
+        field_number = tag >> _WIRE_TYPE_BITS
+        wire_type = tag & _WIRE_TYPE_MASK
         length = _read_content_length(file, wire_type)
-        position = file.tell() + length
-        if position > end:
+        next_field = file.tell() + length
+        if next_field > end:
             raise EOFError("it is truncated")
         if field_number in field_numbers and wire_type == _BYTES:
             yield field_number, length
@@ -130,14 +139,18 @@ def _read_content_length(file: BufferedIOBase, wire_type: int) -> int:
 
 
 def _read_varint(file: BufferedIOBase) -> int:
-    """Read a varint of protobuf: 7 bits in each byte, the lowest first; the 8th bit means more."""
+    """Read a varint of protobuf, an integer of variable length.
+
+    Each byte holds seven bits of the number, the lowest ones first. The eighth bit says that
+    another byte follows. Ten bytes are enough for 64 bits.
+    """
     value = 0
-    for shift in range(0, 70, 7):
+    for byte_index in range(10):
         byte = file.read(1)
         if not byte:
             raise EOFError("it is truncated")
-        value |= (byte[0] & 127) << shift
-        is_last_byte = byte[0] < 128
+        value |= (byte[0] & 0b0111_1111) << 7 * byte_index
+        is_last_byte = byte[0] & 0b1000_0000 == 0
         if is_last_byte:
             return value
     raise EOFError("it has a number of more than 64 bits")

@@ -10,7 +10,7 @@ from PIL import Image
 
 from rilievo.arrays.shapes import Float32, Int, Pixels, UInt8
 from rilievo.errors import ModelError
-from rilievo.models.resampling.resizing import Window
+from rilievo.models.resampling.resizing import PaddedAxis
 
 INFINITE_DEPTH = 1e12
 """Depth that stands for an inverse depth of 0 [m]."""
@@ -112,14 +112,19 @@ class Sizing:
         if self.rule is Rule.FLOOR:
             scale = min(1.0, math.sqrt(self.pixel_count / (height * width)))
             return self._multiple_below(height * scale), self._multiple_below(width * scale)
-        if self.rule is Rule.SHORTEST_EDGE:
-            scale = self.height / min(shape)
-        elif self.rule is Rule.LONGEST_EDGE:
-            scale = self.height / max(shape)
-        else:  # Rule.LEAST_CHANGE
-            y_scale, x_scale = self.height / height, self.width / width
-            scale = x_scale if abs(1 - x_scale) < abs(1 - y_scale) else y_scale
+        scale = self._scale_by_sides(height, width)
         return self._nearest_multiple(scale * height), self._nearest_multiple(scale * width)
+
+    def _scale_by_sides(self, height: int, width: int) -> float:
+        """Factor by which a photograph is resized, for the rules that state lengths of sides."""
+        if self.rule is Rule.SHORTEST_EDGE:
+            return self.height / min(height, width)
+        if self.rule is Rule.LONGEST_EDGE:
+            return self.height / max(height, width)
+        assert self.rule is Rule.LEAST_CHANGE, "the other rules are not about sides"
+        y_scale = self.height / height
+        x_scale = self.width / width
+        return x_scale if abs(1 - x_scale) < abs(1 - y_scale) else y_scale
 
     def _nearest_multiple(self, length: float) -> int:
         # At least one multiple, because a thin strip would be rounded to no rows at all.
@@ -197,26 +202,23 @@ class Preparation:
         height, width = (int(math.sqrt(side / 2) * self.border_factor) for side in shape)
         return height, width
 
-    def windows(self, shape: tuple[int, int]) -> tuple[Window, Window] | None:
-        """Rows and columns of the input that show the photograph; None if nothing was padded."""
+    def padded_axes(self, shape: tuple[int, int]) -> tuple[PaddedAxis, PaddedAxis] | None:
+        """Rows and columns of the input for a photograph of ``shape``; None without padding."""
         if not self.border_factor and self.pad_multiple == 1:
             return None
-        # The reflected border is added before the photograph is resized, so its window is measured
-        # in pixels of the photograph. The network's own padding is measured in pixels of the input.
-        size = shape if self.border_factor else self.size(shape)
-        row_border, column_border = self.border(shape)
-        rows = self._window(size[0], row_border)
-        columns = self._window(size[1], column_border)
-        is_padded = rows.before or rows.after or columns.before or columns.after
+        if self.border_factor:
+            # The reflected border is added before the photograph is resized, so it is measured in
+            # pixels of the photograph.
+            row_border, column_border = self.border(shape)
+            rows = _evenly_padded(shape[0], 2 * row_border)
+            columns = _evenly_padded(shape[1], 2 * column_border)
+        else:
+            # The network's own padding is measured in pixels of the input.
+            height, width = self.size(shape)
+            rows = _evenly_padded(height, -height % self.pad_multiple)
+            columns = _evenly_padded(width, -width % self.pad_multiple)
+        is_padded = max(rows.padding_after, columns.padding_after) > 0
         return (rows, columns) if is_padded else None
-
-    def _window(self, length: int, border: int) -> Window:
-        """Window along one axis, inside the reflected border or else the network's own padding."""
-        if border:
-            return Window(before=border, inside=length, after=border)
-        total_padding = -length % self.pad_multiple
-        before = total_padding // 2
-        return Window(before=before, inside=length, after=total_padding - before)
 
     def metadata(self) -> Mapping[str, str]:
         """Metadata for an ONNX file, whose graph normalises the pixels itself."""
@@ -230,6 +232,12 @@ class Preparation:
             "rilievo.padding": f"{self.border_factor!r}",
             "rilievo.fill": f"{self.pad_multiple}",
         }
+
+
+def _evenly_padded(length: int, padding: int) -> PaddedAxis:
+    """Axis with padding at both ends; the odd pixel of an odd padding is at the far end."""
+    before = padding // 2
+    return PaddedAxis(padding_before=before, photo_length=length, padding_after=padding - before)
 
 
 def parse_preparation(metadata: Mapping[str, str]) -> Preparation:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from rilievo.arrays.shapes import Bool, Field, Float32, Int, Vectors
+from rilievo.arrays.shapes import Bool, Field, Float32, Int, Values, Vectors
 from rilievo.io.png import row_bands
 from rilievo.models.resampling.inference import Filter, Resizing, Space
 from rilievo.records.depth_map import DepthKind, DepthMap
@@ -39,38 +39,52 @@ def resize(
 def _enlarge_linearly(
     field: Float32[np.ndarray, "*c a b"], shape: tuple[int, int]
 ) -> Float32[np.ndarray, "*c h w"]:
-    """Enlarge a field along both axes, in a third of Pillow's time.
-
-    Columns are interpolated first. Then all new rows between two old ones are filled at once.
-    """
+    """Enlarge a field along both axes, in a third of Pillow's time."""
     height, width = shape
-    last_row = field.shape[-2] - 1
-    # Position of each new pixel among the old ones; centres of pixels are at halves.
-    row_positions, column_positions = (
-        np.clip((np.arange(new_length) + 0.5) * length / new_length - 0.5, 0, length - 1)
-        for length, new_length in zip(field.shape[-2:], shape, strict=True)
-    )
     with np.errstate(invalid="ignore"):  # infinite values are refused later
-        left = column_positions.astype(np.int64)
-        right_weight = (column_positions - left).astype(np.float32)
-        wide = np.diff(field, axis=-1, append=field[..., -1:]).take(left, axis=-1)
-        wide *= right_weight
-        wide += field.take(left, axis=-1)
+        return _enlarge_rows(_enlarge_columns(field, width), height)
 
-        upper = row_positions.astype(np.int64)
-        lower_weight = (row_positions - upper).astype(np.float32)
-        # New rows start to stop lie between the old rows ``upper_row`` and ``upper_row`` + 1.
-        stops = np.searchsorted(upper, np.arange(last_row + 1), side="right").tolist()
-        enlarged = np.empty((*field.shape[:-2], height, width), np.float32)
-        start = 0
-        for upper_row, stop in enumerate(stops):
-            lower_row = min(upper_row + 1, last_row)
-            upper_values = wide[..., upper_row : upper_row + 1, :]
-            lower_values = wide[..., lower_row : lower_row + 1, :]
-            band = enlarged[..., start:stop, :]
-            np.multiply(lower_weight[start:stop, None], lower_values - upper_values, out=band)
-            band += upper_values
-            start = stop
+
+def _enlarged_positions(length: int, new_length: int) -> Values:
+    """Position of each new pixel among ``length`` old ones, of which the first centre is at 0."""
+    positions = (np.arange(new_length) + 0.5) * length / new_length - 0.5
+    return np.clip(positions, 0, length - 1)
+
+
+def _enlarge_columns(
+    field: Float32[np.ndarray, "*c a b"], new_width: int
+) -> Float32[np.ndarray, "*c a w"]:
+    """Interpolate between columns: left value + right weight * (right value - left value)."""
+    positions = _enlarged_positions(field.shape[-1], new_width)
+    left = positions.astype(np.int64)
+    right_weight = (positions - left).astype(np.float32)
+    differences = np.diff(field, axis=-1, append=field[..., -1:])
+    enlarged = differences.take(left, axis=-1)
+    enlarged *= right_weight
+    enlarged += field.take(left, axis=-1)
+    return enlarged
+
+
+def _enlarge_rows(
+    field: Float32[np.ndarray, "*c a w"], new_height: int
+) -> Float32[np.ndarray, "*c h w"]:
+    """Interpolate between rows; all new rows between two old ones are filled at once."""
+    height, width = field.shape[-2:]
+    positions = _enlarged_positions(height, new_height)
+    upper = positions.astype(np.int64)
+    lower_weight = (positions - upper).astype(np.float32)
+    # For each old row, the end of the new rows that lie between it and the next old row.
+    stops = np.searchsorted(upper, np.arange(height), side="right").tolist()
+    enlarged = np.empty((*field.shape[:-2], new_height, width), np.float32)
+    start = 0
+    for upper_row, stop in enumerate(stops):
+        lower_row = min(upper_row + 1, height - 1)
+        upper_values = field[..., upper_row : upper_row + 1, :]
+        lower_values = field[..., lower_row : lower_row + 1, :]
+        band = enlarged[..., start:stop, :]
+        np.multiply(lower_weight[start:stop, None], lower_values - upper_values, out=band)
+        band += upper_values
+        start = stop
     return enlarged
 
 
@@ -93,77 +107,89 @@ def resize_normals(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """Part of a padded input, along one axis, that shows the photograph.
+class PaddedAxis:
+    """One axis of a network's input: the photograph, with padding before and after it.
 
-    All three lengths have the same unit, pixels of the photograph or of the input.
-
-    Attributes:
-        before: Padding before the photograph.
-        inside: Length of the photograph.
-        after: Padding after the photograph.
+    Only the proportions count. So the three lengths may be in pixels of the photograph or in those
+    of the input, if all are in the same unit.
     """
 
-    before: int
-    inside: int
-    after: int
+    padding_before: int
+    photo_length: int
+    padding_after: int
 
-    def ends(self, length: int) -> tuple[float, float]:
-        """Where the photograph begins and ends along an axis of ``length`` pixels [px]."""
-        scale = length / (self.before + self.inside + self.after)
-        return self.before * scale, length - self.after * scale
+    @property
+    def total_length(self) -> int:
+        """Length of the photograph with its padding."""
+        return self.padding_before + self.photo_length + self.padding_after
+
+    def photo_edges(self, length: int) -> tuple[float, float]:
+        """Where the photograph begins and ends, if the padded axis is ``length`` pixels long."""
+        scale = length / self.total_length
+        return self.padding_before * scale, length - self.padding_after * scale
 
 
 def resize_by_filter(
     field: Float32[np.ndarray, "*c a b"],
     shape: tuple[int, int],
     resize_filter: Filter,
-    windows: tuple[Window, Window] | None = None,
+    padded_axes: tuple[PaddedAxis, PaddedAxis] | None = None,
 ) -> Float32[np.ndarray, "*c h w"]:
     """Resize a field, or each channel of it, to ``shape`` with a filter.
 
-    ``windows`` are the parts of its rows and of its columns that become the result; None for all.
+    ``padded_axes`` are its rows and its columns. Their padding is cropped, so that the result shows
+    the photograph alone. None means that there is no padding.
     """
-    if windows is None and resize_filter is Filter.ANTIALIASED:
+    if padded_axes is None and resize_filter is Filter.ANTIALIASED:
         return resize(field, shape)
-    if windows is None and field.shape[-2:] == shape:
+    if padded_axes is None and field.shape[-2:] == shape:
         return field.copy()
     if field.ndim > 2:
         return np.stack(
-            [resize_by_filter(channel, shape, resize_filter, windows) for channel in field]
+            [resize_by_filter(channel, shape, resize_filter, padded_axes) for channel in field]
         )
-    if windows is not None and resize_filter is Filter.ANTIALIASED:
-        return _resize_windows_antialiased(field, shape, windows)
-    return _interpolate_columns_and_rows(field, shape, resize_filter, windows)
+    if padded_axes is not None and resize_filter is Filter.ANTIALIASED:
+        return _crop_and_resize_antialiased(field, shape, padded_axes)
+    return _interpolate_columns_and_rows(field, shape, resize_filter, padded_axes)
 
 
 def _interpolate_columns_and_rows(
     field: Float32[np.ndarray, "a b"],
     shape: tuple[int, int],
     resize_filter: Filter,
-    windows: tuple[Window, Window] | None,
+    padded_axes: tuple[PaddedAxis, PaddedAxis] | None,
 ) -> Float32[np.ndarray, "h w"]:
     """Interpolate the columns first and then the rows, because the filters are separable."""
     old_height, old_width = field.shape
     height, width = shape
-    row_window, column_window = windows or (None, None)
+    if padded_axes is None:
+        padded_rows = _axis_without_padding(height)
+        padded_columns = _axis_without_padding(width)
+    else:
+        padded_rows, padded_columns = padded_axes
     wide = np.zeros((old_height, width), np.float32)
-    for columns, weights in _filter_taps(old_width, width, resize_filter, column_window):
+    for columns, weights in _filter_taps(old_width, width, resize_filter, padded_columns):
         wide += field.take(columns, axis=1) * weights
     resized = np.zeros(shape, np.float32)
-    row_taps = _filter_taps(old_height, height, resize_filter, row_window)
+    row_taps = _filter_taps(old_height, height, resize_filter, padded_rows)
     for band in row_bands(shape):
         for rows, weights in row_taps:
             resized[band] += wide[rows[band]] * weights[band, None]
     return resized
 
 
-def _resize_windows_antialiased(
-    field: Float32[np.ndarray, "a b"], shape: tuple[int, int], windows: tuple[Window, Window]
+def _axis_without_padding(length: int) -> PaddedAxis:
+    return PaddedAxis(padding_before=0, photo_length=length, padding_after=0)
+
+
+def _crop_and_resize_antialiased(
+    field: Float32[np.ndarray, "a b"],
+    shape: tuple[int, int],
+    padded_axes: tuple[PaddedAxis, PaddedAxis],
 ) -> Float32[np.ndarray, "h w"]:
-    row_window, column_window = windows
-    top, bottom = row_window.ends(field.shape[0])
-    left, right = column_window.ends(field.shape[1])
+    padded_rows, padded_columns = padded_axes
+    top, bottom = padded_rows.photo_edges(field.shape[0])
+    left, right = padded_columns.photo_edges(field.shape[1])
     image = Image.fromarray(np.ascontiguousarray(field))
     height, width = shape
     box = (left, top, right, bottom)
@@ -171,20 +197,20 @@ def _resize_windows_antialiased(
 
 
 def _filter_taps(
-    old_length: int, new_length: int, resize_filter: Filter, window: Window | None
+    old_length: int, new_length: int, resize_filter: Filter, padded_axis: PaddedAxis
 ) -> list[tuple[Int[np.ndarray, "n"], Float32[np.ndarray, "n"]]]:
     """Linear or cubic interpolation along one axis, as indices of old pixels and their weights.
 
     There is a pair of arrays for each of the two (linear) or four (cubic) old pixels around a new
     one. The arithmetic is PyTorch's, so that results are equal to the bit.
 
-    ``window`` is the part of the axis that becomes the new pixels; None for the whole axis.
+    The old pixels cover all of ``padded_axis``, and the new ones only its photograph.
     """
-    window = window or Window(before=0, inside=new_length, after=0)
-    # Length of the padded axis, and of the padding before the window, in new pixels.
-    padded_length = (window.before + window.inside + window.after) * new_length / window.inside
-    padding_before = np.float32(window.before * new_length / window.inside)
+    # Length of the padded axis, and of its padding before the photograph, in new pixels.
+    padded_length = padded_axis.total_length * new_length / padded_axis.photo_length
+    padding_before = np.float32(padded_axis.padding_before * new_length / padded_axis.photo_length)
 
+    # Positions among the old pixels. The centre of the first pixel is at 0, and its edge at -0.5.
     scale = np.float32(old_length) / np.float32(padded_length)
     centres = np.arange(new_length, dtype=np.float32) + padding_before + np.float32(0.5)
     if resize_filter is Filter.LINEAR:
@@ -235,7 +261,7 @@ def resize_depth(
     *,
     positive: bool,
     shift: float = 0.0,
-    windows: tuple[Window, Window] | None = None,
+    padded_axes: tuple[PaddedAxis, PaddedAxis] | None = None,
 ) -> Field:
     """Resize depth in the space and with the filter of a rule, but do not clip it.
 
@@ -245,16 +271,16 @@ def resize_depth(
         rule: Space and filter.
         positive: Whether the result has to be positive.
         shift: Is subtracted before a logarithm is taken, and added afterwards [m].
-        windows: Rows and columns that show the photograph; None for all.
+        padded_axes: Rows and columns, whose padding is cropped; None if there is none.
     """
-    if windows is None and depth.shape == shape:
+    if padded_axes is None and depth.shape == shape:
         return depth
     in_space = _to_space(depth, rule.space, shift)
-    resized = resize_by_filter(in_space, shape, rule.filter, windows)
+    resized = resize_by_filter(in_space, shape, rule.filter, padded_axes)
     if rule.filter is Filter.CUBIC and positive and not (resized > 0).all():
         # Cubic interpolation overshoots at edges. NaN counts as not positive too.
         is_not_positive = ~(resized > 0)
-        linear = resize_by_filter(depth, shape, Filter.LINEAR, windows)
+        linear = resize_by_filter(depth, shape, Filter.LINEAR, padded_axes)
         resized[is_not_positive] = linear[is_not_positive]
     return _from_space(resized, rule.space, shift)
 
@@ -296,13 +322,15 @@ def _resize_with_gaps(
     valid_fraction = resize_by_filter(valid.astype(np.float32), shape, linear_filter)
     new_valid = valid_fraction > _MIN_VALID_FRACTION
     if rule.blended:
-        values = resize_depth(depth, shape, rule, positive=kind.is_depth, shift=shift)
-        values = limit_depth(values, rule)
-        new_valid &= np.isfinite(values)
+        blended = resize_depth(depth, shape, rule, positive=kind.is_depth, shift=shift)
+        blended = limit_depth(blended, rule)
+        is_usable = np.isfinite(blended)
         if kind.is_depth:
-            new_valid &= values > 0
-        values = np.where(new_valid, values, np.float32(0))
-        return DepthMap(values=values, kind=kind, valid=new_valid)
+            is_usable &= blended > 0
+        new_valid = new_valid & is_usable
+        return DepthMap(
+            values=np.where(new_valid, blended, np.float32(0)), kind=kind, valid=new_valid
+        )
 
     # Mean of the valid pixels: invalid ones count 0 in the sum and in its weight. The 1 stands in
     # for them in the conversion, because any depth may be converted.
