@@ -102,10 +102,12 @@ def test_weights_of_8_bits_are_copied_and_not_made_smaller(name: str, tmp_path: 
     assert (copy.precision, copy.agreement.most) == ("int8 weights", 0)
     [ours], [theirs] = (load_model(each).predict_raw(PHOTOS[:1]) for each in (copy.path, name))
     np.testing.assert_array_equal(ours.depth.values, theirs.depth.values)
-    with pytest.raises(
-        OptionError, match=r"no other precision makes more exact; leave out precision: "
-    ):
-        export_model(name, tmp_path / "half.onnx", ExportOptions(precision="fp16"))
+    for source in (name, copy.path):
+        for precision in ("fp32", "fp16"):
+            with pytest.raises(
+                OptionError, match=r"no other precision makes more exact; leave out precision: "
+            ):
+                export_model(source, tmp_path / "x.onnx", ExportOptions(precision=precision))
 
 
 def test_the_graph_of_a_file_that_is_quantised_to_8_bits_is_copied_unchanged(

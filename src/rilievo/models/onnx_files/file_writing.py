@@ -133,7 +133,7 @@ def write_converted_copy(
     model: OnnxModel,
     target: Path,
     *,
-    precision: str = FP32,
+    precision: str | None = None,
     photos: Sequence[Path] = (),
     size: Size | None = None,
 ) -> Agreement:
@@ -142,7 +142,7 @@ def write_converted_copy(
     Args:
         model: Model, in fp32 if the copy shall have another precision.
         target: File to write.
-        precision: Precision of the copy; with fp32, the weights stay as they are.
+        precision: Precision of the copy; None keeps the weights as they are.
         photos: Photographs that calibrate int8, and on which the two are compared.
         size: Fixed height and width of the input [px]; None keeps the rule of the model.
 
@@ -154,7 +154,9 @@ def write_converted_copy(
         OptionError: If the model has another precision already, or the size does not suit it.
     """
     preparation = model.preparation if size is None else with_fixed_size(model.preparation, size)
-    if precision != FP32 and model.description.precision != FP32:
+    if precision is None:
+        precision = FP32  # of the arithmetic
+    elif model.description.precision != FP32:
         raise _rounded_weights_error(model, precision)
     if precision == FP32 and size is None:
         _copy_without_dequantize(model, target)
@@ -187,7 +189,7 @@ def _rounded_weights_error(model: OnnxModel, precision: str) -> OptionError:
     weights = model.description.precision
     if weights == INT8_WEIGHTS:  # such as rilievo's own models
         problem = "has weights of 8 bits, which no other precision makes more exact"
-        advice = ": the file is then smaller than with fp16, and computes in fp32"
+        advice = ": the file then keeps these weights, and computes in fp32"
     else:
         problem = f"has weights that are rounded to {weights} already"
         advice = f", or export the model from which this file was made in {precision}"

@@ -34,7 +34,7 @@ class ExportOptions(TrustOptions):
     """Options for exporting a model to ONNX; those from ``mean`` on are for third-party files.
 
     Examples:
-        >>> rilievo.ExportOptions(precision="fp32").overwrite
+        >>> rilievo.ExportOptions(precision="fp16").overwrite
         False
 
     Raises:
@@ -45,9 +45,10 @@ class ExportOptions(TrustOptions):
     """Kind of depth that the model predicts, if its files do not state it: metric, up_to_scale,
     affine or affine_inverse.
     """
-    precision: str = FP32
+    precision: str | None = None
     """Precision of the weights: fp32, fp16 (half the size; computed in fp32) or int8 (a quarter of
-    the size). By default, an ONNX file from rilievo keeps its precision.
+    the size). By default, an ONNX file from rilievo and the models in the package keep their
+    precision, and other models are exported in fp32.
     """
     calibration: Annotated[Path | None, option(metavar="FOLDER")] = None
     """Sample photographs to calibrate int8 activations, which OpenVINO runs fastest. Without them,
@@ -76,10 +77,12 @@ class ExportOptions(TrustOptions):
     """Third-party files: name of the model in results."""
 
     def __post_init__(self) -> None:
-        check_file_precision(self.precision)
+        if self.precision is not None:
+            check_file_precision(self.precision)
         if self.calibration is not None and self.precision != INT8:
+            precision = self.precision or FP32
             raise OptionError(
-                option="calibration", problem=f"is only for int8, not for {self.precision}"
+                option="calibration", problem=f"is only for int8, not for {precision}"
             )
         if not 0 < self.scale < float("inf"):
             raise OptionError(option="scale", expected="a positive number", value=self.scale)
@@ -236,7 +239,7 @@ def _calibration_photos(folder: Path) -> Sequence[Path]:
 
 def _wrap_third_party_file(source: Path, temporary_path: Path, options: ExportOptions) -> Agreement:
     """Wrap another program's file, as the user describes it, or as Ultralytics' metadata does."""
-    if options.precision != "fp32":
+    if options.precision not in (None, FP32):
         raise OptionError(
             f"{source}: a third-party file can only be exported in fp32 first; then export the "
             f"resulting file in {options.precision}"
@@ -283,7 +286,11 @@ def _export_known_model(
         hint = f"load {source} with diffusers instead" if source and Path(source).is_dir() else ""
         raise ModelError(f"model '{model.card.name}' {_NO_SINGLE_NETWORK}", hint=hint)
     return write_onnx(
-        model, temporary_path, precision=options.precision, photos=photos, size=options.size
+        model,
+        temporary_path,
+        precision=options.precision or FP32,
+        photos=photos,
+        size=options.size,
     )
 
 
