@@ -182,9 +182,9 @@ def _is_changed(
         return is_archive_changed(path, own_facts)
     if own_facts.crc32 is not None:
         return numbers_crc32(numbers) != own_facts.crc32
-    recorded_sum = own_facts.written_sum(path.name)
+    recorded_sum = own_facts.file_sum_of(path.name)
     if recorded_sum is None and listed_facts is not None:
-        recorded_sum = listed_facts.written_sum(path.name)
+        recorded_sum = listed_facts.file_sum_of(path.name)
     return recorded_sum is not None and content_fault(path, recorded_sum) is not None
 
 

@@ -251,14 +251,14 @@ class _Findings:
             self._add_result(path, Note(error.text(path="")))
             return
         for file_facts in sidecar.files:
-            if file_facts.sums is None:
+            if file_facts.file_sums is None:
                 file = path.parent / file_facts.file
                 self._add_result(
                     file,
                     "has no recorded size or checksum, so it cannot be verified: create it again",
                 )
             else:
-                self._verify_sums(path.parent, file_facts.sums)
+                self._verify_sums(path.parent, file_facts.file_sums)
 
     def _verify_sums(self, folder: Path, sums: Mapping[str, FileSum]) -> None:
         for name, expected in sums.items():

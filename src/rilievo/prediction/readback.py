@@ -281,7 +281,7 @@ def _is_changed(path: Path, file_facts: FileFacts) -> bool:
     """
     if file_facts.output == "npz" and file_facts.crc32 is not None:
         return is_archive_changed(path, file_facts)
-    recorded_sum = file_facts.written_sum(path.name)
+    recorded_sum = file_facts.file_sum_of(path.name)
     if recorded_sum is None or content_fault(path, recorded_sum) is None:
         return False
     # The bytes differ, but the numbers may still be the same.

@@ -189,9 +189,9 @@ def _setting_text(value: object) -> str:
 
 def file_fault(folder: Path, file_facts: FileFacts, level: CheckLevel) -> str | None:
     """Describe what is wrong with a missing or changed file; None if it is complete."""
-    if file_facts.sums is None:
+    if file_facts.file_sums is None:
         return f"{file_facts.file} cannot be checked, because the JSON does not record its size"
-    return first_fault(folder, file_facts.sums, level)
+    return first_fault(folder, file_facts.file_sums, level)
 
 
 def _photo_difference(earlier: Sidecar, sidecar: Sidecar) -> str | None:
@@ -282,10 +282,10 @@ class Claim:
         sidecar = find_sidecar(sidecar_path(self.stem))
         if sidecar is None:
             return True
-        new_sums = {file_facts.file: file_facts.sums for file_facts in written}
+        new_sums = {file_facts.file: file_facts.file_sums for file_facts in written}
         replaced = [described for described in sidecar.files if described.file in self.files]
         return any(
-            described.sums is None or described.sums != new_sums.get(described.file)
+            described.file_sums is None or described.file_sums != new_sums.get(described.file)
             for described in replaced
         )
 

@@ -46,8 +46,9 @@ _MEANINGS = {
     "large is near",
 }
 
-INVERSE_DEPTH = "inverse depth"
-"""How the text ``FileFacts.holds`` begins for files of inverse depth, beside depth of any kind."""
+INVERSE_DEPTH_CONTENT = "inverse depth"
+"""How ``FileFacts.holds`` begins for files of inverse depth. ``DepthFacts.kind`` is that of the
+prediction, and other keys do not tell inverse depth from depth, so these words do."""
 
 SUFFIX = ".json"
 
@@ -145,18 +146,31 @@ class SurfaceFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFacts:
-    """Description of one file, whose values are stored * scale + offset, in ``unit``.
+    """Description of one file, or of one folder of frames, in the JSON.
+
+    Its fields are the keys of the JSON, in this order. Those that do not apply to a kind of file
+    are None, and the JSON leaves them out:
+
+    - All files have ``file``, ``output`` and ``holds``.
+    - Files of numbers have ``scale``, ``offset`` and perhaps ``invalid`` and ``unit``: a value is
+      the stored number * scale + offset, in this unit.
+    - Normals and surfaces have ``axes``.
+    - Pictures of depth have ``colour``, surfaces ``surface``, and masks of the sky ``sky``.
+    - Files that were written have ``bytes`` and ``sha256``, and folders of frames ``frames``.
+
+    A file also contains a copy of its description, which is made before it is finished. So this
+    copy has neither ``bytes`` nor ``sha256``.
 
     Attributes:
         output: Name in ``OUTPUTS``.
         holds: Content in words.
         invalid: Stored value of invalid pixels, or "nan".
-        sky: Fraction of the pixels that is sky, if the file is a mask of the sky.
-        bytes: Size; None in the copy of this description inside the file.
-        sha256: Checksum of the file; None in that copy.
+        sky: Fraction of the pixels that is sky.
+        bytes: Size of the file.
+        sha256: Checksum of the file.
         crc32: CRC-32 of the depth's stored numbers, or of all arrays about depth in an npz file.
-            The copy inside the file has it too.
-        frames: Sizes and checksums by the names of the files, if this is a folder of frames.
+            The copy inside the file has it, too.
+        frames: Sizes and checksums of the frames by their file names.
     """
 
     file: str
@@ -179,20 +193,26 @@ class FileFacts:
     @property
     def holds_inverse_depth(self) -> bool:
         """Whether the file holds inverse depth, whatever the kind of the depth is."""
-        return self.holds.startswith(INVERSE_DEPTH)
+        return self.holds.startswith(INVERSE_DEPTH_CONTENT)
 
     @property
-    def sums(self) -> Mapping[str, FileSum] | None:
-        """Size and SHA-256 by path relative to the JSON; None if they are not recorded."""
+    def file_sums(self) -> Mapping[str, FileSum] | None:
+        """Size and SHA-256 of the file, or of each frame, by its path relative to the JSON.
+
+        It is None if they are not recorded.
+        """
         if self.frames is not None:
             return {f"{self.file}/{name}": file_sum for name, file_sum in self.frames.items()}
-        file_sum = self.written_sum(self.file)
+        file_sum = self.file_sum_of(self.file)
         return None if file_sum is None else {self.file: file_sum}
 
-    def written_sum(self, name: str) -> FileSum | None:
-        """Size and SHA-256 of the file, or of the named frame; None if they are not recorded."""
+    def file_sum_of(self, file_name: str) -> FileSum | None:
+        """Size and SHA-256 of the file, or of the frame of this name in a folder of frames.
+
+        It is None if they are not recorded.
+        """
         if self.frames is not None:
-            return self.frames.get(name)
+            return self.frames.get(file_name)
         if self.bytes is None or self.sha256 is None:
             return None
         return FileSum(bytes=self.bytes, sha256=self.sha256)
@@ -244,7 +264,7 @@ class Sidecar:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Head:
+class _FormatOnly:
     """The part of a JSON that is read first, to check its format."""
 
     format: str
@@ -318,7 +338,7 @@ def parse_sidecar(text: str, name: str) -> Sidecar:
             folder.
     """
     try:
-        file_format = from_json(_Head, text).format
+        file_format = from_json(_FormatOnly, text).format
         if file_format != FORMAT:
             raise InputError(
                 f"its format is {file_format!r}, but this version of rilievo reads '{FORMAT}': "
@@ -330,13 +350,18 @@ def parse_sidecar(text: str, name: str) -> Sidecar:
         raise InputError(
             f"this is not a JSON file that rilievo wrote: {error}", path=name
         ) from error
-    for file in sidecar.all_names:
-        has_forbidden_character = any(character in file for character in "/\\\0")
-        if file in ("", ".", "..") or has_forbidden_character:
+    for file_name in sidecar.all_names:
+        if not _is_name_in_folder(file_name):
             raise InputError(
-                f"it lists '{file}', which is not the name of a file in its folder", path=name
+                f"it lists '{file_name}', which is not the name of a file in its folder", path=name
             )
     return sidecar
+
+
+def _is_name_in_folder(file_name: str) -> bool:
+    """Whether a name is that of a file in the same folder, and no path to another one."""
+    has_path_character = any(character in file_name for character in "/\\\0")
+    return file_name not in ("", ".", "..") and not has_path_character
 
 
 def camera_from_facts(recorded: CameraFacts) -> Camera:
