@@ -61,6 +61,8 @@ DepthInput = str | Path | Shaped[np.ndarray, "h w"]
 Plane = Float64[np.ndarray, "h w"]
 _OPTION_NAMES = {"encoding_option": "encoding", "unit_option": "unit"}
 """Options that state what the numbers of a map mean."""
+_KINDS_OF_INTEGERS = "ui"  # of ``dtype.kind``: unsigned and signed
+_KINDS_OF_NUMBERS = _KINDS_OF_INTEGERS + "f"
 _KINDS_ALONG_AXIS = (DepthKind.METRIC.value, DepthKind.UP_TO_SCALE.value)
 _AFFINE_KINDS = (DepthKind.AFFINE.value, DepthKind.AFFINE_INVERSE.value)
 
@@ -205,27 +207,15 @@ def _read_map(depth: DepthInput, options: _MapOptions) -> _SourceMap:
         InputError: If it cannot be read, or no pixel has depth.
         OptionError: If an option contradicts the file.
     """
-    encoding = options.declared_encoding
-    if isinstance(depth, str | Path):
-        path = Path(depth)
-        name, label = path.name, printable(path)
-        with naming_encoding_options(**_OPTION_NAMES):
-            stored_depth = read_stored_depth(
-                path.expanduser(),
-                encoding=encoding,
-                is_scale_given=options.metres_per_count is not None,
-                reads_folder_records=True,
-            )
-    else:
-        name, label = "array", "depth"
-        array = _to_depth_array(depth, encoding)
-        with naming_encoding_options(**_OPTION_NAMES):
-            stored_depth = stored_depth_from_array(array, encoding, label)
+    is_file = isinstance(depth, str | Path)
+    name, label = (Path(depth).name, printable(Path(depth))) if is_file else ("array", "depth")
+    stored_depth = _read_stored_numbers(depth, options, label)
 
     origin = find_map_origin(stored_depth.metadata.origin, options.depth_error)
     decoded, unit = _decode_depth(stored_depth, options.metres_per_count, label)
     rounding = rounding_error(stored_depth.raw_values, decoded)
-    values = np.where(encoding.is_within_limits(decoded), decoded, np.nan)
+    is_within_limits = options.declared_encoding.is_within_limits(decoded)
+    values = np.where(is_within_limits, decoded, np.nan)
 
     kind = _resolve_kind(stored_depth.metadata, options.kind, label)
     # An error in metres needs metric depth, by its kind or after it is scaled.
@@ -233,9 +223,7 @@ def _read_map(depth: DepthInput, options: _MapOptions) -> _SourceMap:
     if origin.instrument is not None and not becomes_metric:
         _require_relative_error(origin.instrument.error, kind)
 
-    mask = np.isfinite(values)
-    if kind not in _AFFINE_KINDS:
-        mask &= values > 0
+    mask = _mask_of_depth(values, kind)
     if not mask.any():
         hint = negation_hint(stored_depth.raw_values)
         requirement = "finite" if kind in _AFFINE_KINDS else "positive and finite"
@@ -243,7 +231,7 @@ def _read_map(depth: DepthInput, options: _MapOptions) -> _SourceMap:
     return _SourceMap(
         name=name,
         label=label,
-        is_file=isinstance(depth, str | Path),
+        is_file=is_file,
         stored_depth=stored_depth,
         unit=unit,
         values=values,
@@ -254,8 +242,42 @@ def _read_map(depth: DepthInput, options: _MapOptions) -> _SourceMap:
     )
 
 
-def _to_depth_array(depth: object, encoding: NumberEncoding) -> np.ndarray:
-    """Convert depth to an array (h, w), or (h, w, channels) if the user declares channels.
+def _read_stored_numbers(depth: DepthInput, options: _MapOptions, label: str) -> StoredDepth:
+    """Read the numbers of a file or an array, with what is known about them.
+
+    Raises:
+        InputError: If they cannot be read; ``label`` names the map in messages.
+    """
+    encoding = options.declared_encoding
+    if isinstance(depth, str | Path):
+        with naming_encoding_options(**_OPTION_NAMES):
+            return read_stored_depth(
+                Path(depth).expanduser(),
+                encoding=encoding,
+                is_scale_given=options.metres_per_count is not None,
+                reads_folder_records=True,
+            )
+    array = _to_depth_array(depth, may_have_channels=encoding.channels is not None)
+    with naming_encoding_options(**_OPTION_NAMES):
+        return stored_depth_from_array(array, encoding, label)
+
+
+def _mask_of_depth(values: Plane, kind: str) -> Mask:
+    """Pixels with depth: finite numbers, which are also positive unless the depth is affine."""
+    is_finite = np.isfinite(values)
+    return is_finite if kind in _AFFINE_KINDS else is_finite & (values > 0)
+
+
+def _to_depth_array(depth: object, *, may_have_channels: bool) -> np.ndarray:
+    """Convert what a user passes as depth to an array of numbers of the shape (height, width).
+
+    Axes of length 1 are removed from larger arrays, such as (1, height, width). A masked array
+    stays one, because its mask says where there is no depth.
+
+    Args:
+        depth: Array, or anything that NumPy can convert to one.
+        may_have_channels: Whether the shape (height, width, channels) is allowed, too, because the
+            user says in which of the channels depth is stored.
 
     Raises:
         InputError: If the array has another shape, or does not hold numbers.
@@ -263,9 +285,11 @@ def _to_depth_array(depth: object, encoding: NumberEncoding) -> np.ndarray:
     array = depth if isinstance(depth, np.ma.MaskedArray) else np.asarray(depth)
     if array.ndim > 2:
         array = array.squeeze()
-    if encoding.channels is not None and array.ndim == 3:
+    if may_have_channels and array.ndim == 3:
         return array
-    if array.ndim != 2 or array.dtype.kind not in "uif" or not array.size:
+
+    has_numbers = array.dtype.kind in _KINDS_OF_NUMBERS and array.size > 0
+    if array.ndim != 2 or not has_numbers:
         raise InputError(
             f"depth: has the shape {array.shape} and the type {array.dtype}, expected numbers of "
             "shape (height, width)"
@@ -338,7 +362,7 @@ def _decode_depth(
 
 
 def _is_integer(stored: Shaped[np.ndarray, "h w"]) -> bool:
-    return stored.dtype.kind in "ui"
+    return stored.dtype.kind in _KINDS_OF_INTEGERS
 
 
 def _resolve_kind(metadata: DepthMetadata, kind: str | None, label: str) -> str:
@@ -357,7 +381,8 @@ def _resolve_kind(metadata: DepthMetadata, kind: str | None, label: str) -> str:
     # Disparity and inverse depth are affine inverse depth whose scale and shift are not used.
     if file_kind in (INVERSE, DISPARITY) and kind == DepthKind.AFFINE_INVERSE:
         return kind
-    if file_kind is not None and kind not in (None, file_kind):
+    is_contradicted = file_kind is not None and kind is not None and kind != file_kind
+    if is_contradicted:
         raise OptionError(
             option="kind",
             problem=f"says '{kind}', but {label} says '{file_kind}'",
@@ -470,17 +495,18 @@ def _fit_to_photo(values: Plane, mask: Mask, shape: Size, crop: DepthCrop) -> tu
 
     Around the crop, the values are NaN and the mask is False.
     """
+    crop_values, crop_mask = values, mask
     if values.shape != crop.shape:
         # Affine depth may be negative, but ``resize_measured`` takes 0 and less for gaps. Therefore
         # all values are moved to 1 or more, and back afterwards.
         lowest = min(0.0, float(values[mask].min()))
         resized = resize_measured(np.where(mask, values - lowest + 1, 0), crop.shape)
-        values, mask = resized.values + lowest - 1, resized.known
+        crop_values, crop_mask = resized.values + lowest - 1, resized.known
     if crop.shape == shape:
-        return values, mask
+        return crop_values, crop_mask
     return (
-        crop.paste_into_picture(values, shape, np.nan),
-        crop.paste_into_picture(mask, shape, False),
+        crop.paste_into_picture(crop_values, shape, np.nan),
+        crop.paste_into_picture(crop_mask, shape, False),
     )
 
 
@@ -519,12 +545,9 @@ def _convert_to_lens(
     This is depth along the optical axis for a pinhole, and distance along the ray for a wide lens.
     A map is taken to hold distance already, unless the user's ``stated_kind`` is along the axis.
     """
-    needs_distance = camera.lens.has_unit_rays
-    if depth.kind == DISTANCE and not needs_distance:
-        # The rays of a pinhole end at depth 1, so their lengths are distance / depth.
-        ray_lengths = np.linalg.norm(camera.points(np.ones(depth.values.shape)), axis=0)
-        return replace(depth, values=depth.values / ray_lengths, kind=DepthKind.METRIC.value)
-    if not needs_distance or depth.kind not in _KINDS_ALONG_AXIS:
+    if not camera.lens.has_unit_rays:
+        return _distance_to_depth(depth, camera) if depth.kind == DISTANCE else depth
+    if depth.kind not in _KINDS_ALONG_AXIS:
         return depth
     if stated_kind in _KINDS_ALONG_AXIS:
         return _depth_to_distance(depth, camera, label)
@@ -534,6 +557,15 @@ def _convert_to_lens(
         hint=Text("if it is along the optical axis, give ", OptionName("kind", depth.kind)),
     )
     return replace(depth, notes=(note,))
+
+
+def _distance_to_depth(distance: _MapValues, camera: Camera) -> _MapValues:
+    """Convert distance along the rays to metric depth along the axis.
+
+    The rays of such a lens end at depth 1, so their lengths are distance / depth.
+    """
+    ray_lengths = np.linalg.norm(camera.points(np.ones(distance.values.shape)), axis=0)
+    return replace(distance, values=distance.values / ray_lengths, kind=DepthKind.METRIC.value)
 
 
 def _depth_to_distance(depth: _MapValues, camera: Camera, label: str) -> _MapValues:
@@ -558,9 +590,9 @@ def _depth_to_distance(depth: _MapValues, camera: Camera, label: str) -> _MapVal
             ),
         )
     with np.errstate(invalid="ignore"):  # NaN where the lens sees nothing
-        is_ahead = ray_z > MIN_AXIS_COSINE
-    values = depth.values / np.where(is_ahead, ray_z, 1)  # 1 avoids a division by 0
-    return replace(depth, values=values, mask=depth.mask & is_ahead)
+        has_distance = ray_z > MIN_AXIS_COSINE
+    values = depth.values / np.where(has_distance, ray_z, 1)  # 1 avoids a division by 0
+    return replace(depth, values=values, mask=depth.mask & has_distance)
 
 
 def _depth_warnings(source: _SourceMap, depth: DepthMap) -> tuple[str, ...]:
@@ -618,6 +650,7 @@ def _map_made_by(depth: DepthInput, source: _SourceMap, kind: str, options: _Map
     The map is recorded in place of the model, and its checksum in place of that of the weights.
     """
     depth_error = options.depth_error
+    # The order of the keys is that of the recorded JSON.
     settings: dict[str, Setting] = {
         "kind": kind,
         "scale": source.unit.value,
