@@ -52,22 +52,30 @@ def convert_to_metres(
     Raises:
         CalibrationError: If the references do not determine metres.
     """
-    squares: tuple[Known, ...] = ()
-    if references.marker_side is not None:
-        prediction, squares = find_marker_squares(prediction, references.marker_side)
-    prediction, known = _apply_rectangle_camera(
-        prediction, references.known, CameraSource.RECTANGLE
-    )
-    uses_markers_only = bool(squares) and not known
-    references = replace(
-        references,
-        known=(*squares, *known),
-        method="markers" if uses_markers_only else references.method,
-    )
+    prediction, references = _find_squares_and_camera(prediction, references)
     prediction, calibrated = convert_by_references(prediction, references)
     if calibrated is None:
         return _convert_by_own_depth(prediction, references.own_depth)
     return prediction, calibrated.warning
+
+
+def _find_squares_and_camera(
+    prediction: Prediction, references: MetricReferences
+) -> tuple[Prediction, MetricReferences]:
+    """Look for printed markers, and apply the camera that markers and known rectangles determine.
+
+    Returns:
+        The prediction with that camera, and the references with the markers as known squares.
+    """
+    marker_squares: tuple[Known, ...] = ()
+    if references.marker_side is not None:
+        prediction, marker_squares = find_marker_squares(prediction, references.marker_side)
+    prediction, known_sizes = _apply_rectangle_camera(
+        prediction, references.known, CameraSource.RECTANGLE
+    )
+    if marker_squares and not known_sizes:
+        references = replace(references, method="markers")
+    return prediction, replace(references, known=(*marker_squares, *known_sizes))
 
 
 def convert_to_camera_heights(prediction: Prediction) -> Prediction:
@@ -136,18 +144,13 @@ def convert_by_references(
     is_affine = not prediction.depth.is_depth
     if is_affine and prediction.has("anchoring"):
         return _convert_affine_depth(prediction, references)
-    if not (references.known or references.sparse_points):
-        return _convert_by_camera_height(prediction, references)
     if references.known:
         _check_no_points_in_sky(prediction, references)
     if references.sparse_points:
         return _convert_by_sparse_points(prediction, references)
-
-    # The remaining references are known points and sizes.
-    calibrated = calibrate(
-        prediction.depth, references.known, camera=prediction.camera, smooth=references.smooth
-    )
-    return _finish_conversion(prediction, calibrated, tuple(map(str, references.known)), references)
+    if references.known:
+        return _convert_by_known_sizes(prediction, references)
+    return _convert_by_camera_height(prediction, references)
 
 
 def _convert_affine_depth(
@@ -172,6 +175,17 @@ def _convert_affine_depth(
     except InputError as refusal:
         raise CalibrationError(problem=Text(why_insufficient, "; ", refusal)) from refusal
     return convert_by_references(anchored, references)
+
+
+def _convert_by_known_sizes(
+    prediction: Prediction, references: MetricReferences
+) -> tuple[Prediction, Calibrated]:
+    """Fit depth to the known points, lengths and rectangles."""
+    calibrated = calibrate(
+        prediction.depth, references.known, camera=prediction.camera, smooth=references.smooth
+    )
+    reference_texts = tuple(map(str, references.known))
+    return _finish_conversion(prediction, calibrated, reference_texts, references)
 
 
 def _convert_by_camera_height(
@@ -206,11 +220,12 @@ def _convert_by_sparse_points(
     calibrated = calibrate(
         prediction.depth, points, camera=prediction.camera, smooth=references.smooth, judge=False
     )
-    notes = _join_notes(calibrated.warning, points_note, direction_note)
-    calibrated = replace(calibrated, warning=notes)
+    fit_notes = _join_notes(calibrated.warning, points_note, direction_note)
+    calibrated = replace(calibrated, warning=fit_notes)
     reference_texts = tuple(map(str, points))
 
-    # A map with enough pixels of a sensor stays as it is, and the network only fills its gaps.
+    # A map with enough pixels of a sensor stays as it is, and the network only fills its gaps. In
+    # videos, the measured pixels of the first frame say nothing about the others.
     filled: FilledDepth | None = None
     measured_depth = references.measured_depth
     if measured_depth is not None and references.smooth:
@@ -219,8 +234,8 @@ def _convert_by_sparse_points(
         return _finish_conversion(prediction, calibrated, reference_texts, references)
     metric_prediction = _with_calibration(prediction, calibrated, reference_texts, references)
     orientation_note = _orientation_note(measured_depth, prediction.depth)
-    notes = _join_notes(orientation_note, _outlier_note(filled), direction_note)
-    calibrated = replace(calibrated, warning=notes)
+    map_notes = _join_notes(orientation_note, _outlier_note(filled), direction_note)
+    calibrated = replace(calibrated, warning=map_notes)
     return _with_measured_pixels(metric_prediction, filled, references), calibrated
 
 

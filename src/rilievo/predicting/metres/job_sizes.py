@@ -58,23 +58,30 @@ def check_sizes_of_inputs(sizes: KnownSizes, input_count: int) -> None:
         else:
             read_known_csv(sizes.table)
         return
-    has_folder = sizes.sparse is not None and sizes.sparse.is_dir()
-    if sizes.sparse is not None and not has_folder:
+    if sizes.sparse is not None and not sizes.sparse.is_dir():
         check_regular(sizes.sparse)
     if sizes.same_camera:
-        if has_folder:
-            raise OptionError(
-                option="same_camera",
-                problem=Text(
-                    "needs a single file for ",
-                    OptionName("sparse"),
-                    f", but {sizes.sparse} is a folder",
-                ),
-            )
-        return
-    if input_count == 1:
-        return
-    if sizes.sparse is not None and not has_folder:
+        _require_no_sparse_folder(sizes.sparse)
+    elif input_count != 1:
+        _require_no_sizes_of_one_photo(sizes, input_count)
+
+
+def _require_no_sparse_folder(sparse: Path | None) -> None:
+    """Raise ``OptionError`` if a camera that never moves has a folder of a sensor's files."""
+    if sparse is not None and sparse.is_dir():
+        raise OptionError(
+            option="same_camera",
+            problem=Text(
+                "needs a single file for ",
+                OptionName("sparse"),
+                f", but {sparse} is a folder",
+            ),
+        )
+
+
+def _require_no_sizes_of_one_photo(sizes: KnownSizes, input_count: int) -> None:
+    """Raise ``OptionError`` if several inputs share a sensor's file, or known sizes of one."""
+    if sizes.sparse is not None and not sizes.sparse.is_dir():
         raise OptionError(
             option="sparse",
             problem=Text(
@@ -112,8 +119,11 @@ def unused_size_notes(sizes: KnownSizes, jobs: Iterable[Job], output: Path) -> l
     if sizes.sparse is not None and sizes.sparse.is_dir():
         used_stems = {_sparse_file_stem(job, output) for job in jobs}
         files = [path.relative_to(sizes.sparse) for path in {*sparse_files(sizes.sparse)}]
-        unused = sorted(str(file) for file in files if file.with_suffix("") not in used_stems)
+        unused_files = [file for file in files if file.with_suffix("") not in used_stems]
         return note_unused_parts(
-            sizes.sparse, unused, len(files), "files that belong to no photograph"
+            sizes.sparse,
+            sorted(map(str, unused_files)),
+            len(files),
+            "files that belong to no photograph",
         )
     return []

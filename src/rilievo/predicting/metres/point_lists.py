@@ -170,10 +170,10 @@ def _wrong_size_warning(points: Points, shape: Size) -> str | None:
     if not len(points) or (points[:, :2] < -_HALF_PIXEL).any():
         return None
     largest_column, largest_row = points[:, :2].max(axis=0)
-    extent_text = f"its columns reach {largest_column:.5g} and its rows {largest_row:.5g}"
+    extent = f"its columns reach {largest_column:.5g} and its rows {largest_row:.5g}"
     fraction_outside = 1 - float(_is_inside(points, shape).mean())
     if fraction_outside >= _MIN_FRACTION_OUTSIDE:
-        return f"{extent_text}{_explain_points_outside(points, shape)}"
+        return _points_outside_warning(points, shape, extent)
     if fraction_outside > 0:  # A few points outside are reported elsewhere.
         return None
     smaller_size = _guess_smaller_size(points, shape)
@@ -181,27 +181,31 @@ def _wrong_size_warning(points: Points, shape: Size) -> str | None:
         return None
     height, width = smaller_size
     return (
-        f"{extent_text}, so all points lie in the top left of the photograph, as if they "
+        f"{extent}, so all points lie in the top left of the photograph, as if they "
         f"belonged to a picture of {height} x {width} pixels (height x width): if so, "
         "scale the columns and rows to the size of the photograph"
     )
 
 
-def _explain_points_outside(points: Points, shape: Size) -> str:
-    """End of a sentence on points outside: exchanged columns and rows, or another size."""
+def _points_outside_warning(points: Points, shape: Size, extent: str) -> str:
+    """Sentence on points outside: their columns and rows are swapped, or of another size.
+
+    ``extent`` says how far columns and rows reach, and begins the sentence.
+    """
     height, width = shape
-    if _is_inside(points, (width, height)).all():
+    would_fit_if_swapped = bool(_is_inside(points, (width, height)).all())
+    if would_fit_if_swapped:
         return (
-            ", but all points would lie inside the photograph if columns and rows were "
+            f"{extent}, but all points would lie inside the photograph if columns and rows were "
             "swapped: write each line as 'u v metres', with the column first"
         )
     size = _smallest_size_around(points, shape)
     if size is None:
-        return ", outside the photograph: scale the columns and rows to its size"
+        return f"{extent}, outside the photograph: scale the columns and rows to its size"
+    size_text = f"{size[0]} x {size[1]} (height x width)"
     return (
-        ", outside the photograph, as if they belonged to a picture of another size, such as "
-        f"{size[0]} x {size[1]} (height x width): scale the columns and rows to the size of the "
-        "photograph"
+        f"{extent}, outside the photograph, as if they belonged to a picture of another size, such "
+        f"as {size_text}: scale the columns and rows to the size of the photograph"
     )
 
 

@@ -43,28 +43,38 @@ def read_points_in_space(source: Path | np.ndarray, name: str, *, is_error_state
             the error of its points.
     """
     if isinstance(source, np.ndarray):
-        if source.ndim != 2 or source.shape[1] != 3 or source.dtype.kind not in "fiu":
-            raise InputError(
-                f"has shape {source.shape}, expected points (n, 3)",
-                path=name,
-                hint=Text("for a depth map, leave out ", OptionName("cam_T_sensor")),
-            )
-        points = source.astype(np.float64)
+        points = _check_point_array(source, name)
     else:
-        stored = read_points(source)
-        points = stored.points
-        if stored.is_ours and not is_error_stated:
-            raise InputError(
-                "contains points of a surface that rilievo saved, not those of an instrument",
-                path=name,
-                hint=Text(
-                    "to use them anyway, state their error with ", OptionName("depth_error", "...")
-                ),
-            )
+        points = _read_measured_points(source, name, is_error_stated=is_error_stated)
     says_something = np.isfinite(points).all(axis=1) & (points != 0).any(axis=1)
     if not says_something.any():
         raise InputError("all of its points are NaN or 0, 0, 0", path=name)
     return points[says_something]
+
+
+def _check_point_array(points: np.ndarray, name: str) -> Points:
+    """Check that an array has rows of three numbers, and convert them to float64."""
+    if points.ndim != 2 or points.shape[1] != 3 or points.dtype.kind not in "fiu":
+        raise InputError(
+            f"has shape {points.shape}, expected points (n, 3)",
+            path=name,
+            hint=Text("for a depth map, leave out ", OptionName("cam_T_sensor")),
+        )
+    return points.astype(np.float64)
+
+
+def _read_measured_points(path: Path, name: str, *, is_error_stated: bool) -> Points:
+    """Read points from a file; one that rilievo wrote is refused unless the error is stated."""
+    stored = read_points(path)
+    if stored.is_ours and not is_error_stated:
+        raise InputError(
+            "contains points of a surface that rilievo saved, not those of an instrument",
+            path=name,
+            hint=Text(
+                "to use them anyway, state their error with ", OptionName("depth_error", "...")
+            ),
+        )
+    return stored.points
 
 
 def project_points(
@@ -89,24 +99,15 @@ def project_points(
     # The comparisons are false for NaN.
     is_in_view = np.isfinite(u + v) & (depth >= MIN_METRES) & (depth <= MAX_METRES)
     is_inside = is_in_view & inside_picture(u, v, shape)
-    counts = _count_left_out(
+    visibility = _Visibility(
+        point_count=len(points),
         unseen_count=int(np.count_nonzero(~is_in_view)),
         outside_count=int(np.count_nonzero(is_in_view & ~is_inside)),
-        unseen_text="out of the lens's view" if camera.lens.has_unit_rays else "behind the camera",
+        is_wide_lens=camera.lens.has_unit_rays,
+        is_pose_given=cam_T_sensor is not None,
     )
-    frame = "" if cam_T_sensor is not None else ", read as points in the frame of the camera,"
     if not is_inside.any():
-        raise InputError(
-            f"the photograph shows none of its {count_text(len(points), 'point')}{frame} "
-            f"because {counts}",
-            path=name,
-            hint=Text(
-                "give " if cam_T_sensor is None else "check ",
-                OptionName("cam_T_sensor", "..."),
-                ", which takes points of the sensor to the frame of the camera (x right, y down, z "
-                "forward)",
-            ),
-        )
+        raise visibility.nothing_visible_error(name)
     projected = np.stack([u, v, depth], axis=1)[is_inside]
     # Half a pixel of the border lies beyond the centres of its pixels.
     height, width = shape
@@ -114,26 +115,66 @@ def project_points(
     return ProjectedPoints(
         points=_nearest_per_pixel(projected),
         along=Along.RAY if camera.lens.has_unit_rays else Along.AXIS,
-        note=_note(len(projected), len(points), frame, counts, name),
+        note=visibility.note(name),
     )
 
 
-def _note(seen_count: int, count: int, frame: str, counts: str, name: str) -> str | None:
-    """Say how many points the photograph shows; None if it shows all, and their pose is known."""
-    if not (frame or counts):
-        return None
-    shown = f"{name}: the photograph shows {seen_count:,} of {count_text(count, 'point')}"
-    return f"{shown}{frame.rstrip(',')}; {counts}" if counts else f"{shown}{frame.rstrip(',')}"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Visibility:
+    """How many points of a sensor a photograph shows, for messages.
 
+    Attributes:
+        point_count: Number of all points.
+        unseen_count: Number of points that the lens does not see.
+        outside_count: Number of points that the lens sees, but that lie outside the photograph.
+        is_wide_lens: Whether the lens may see points behind the camera.
+        is_pose_given: Whether the user gives the pose of the sensor. Otherwise the points are read
+            as points in the frame of the camera.
+    """
 
-def _count_left_out(*, unseen_count: int, outside_count: int, unseen_text: str) -> str:
-    """Say how many points the photograph does not show, and why; "" if it shows all."""
-    counts = []
-    if unseen_count:
-        counts.append(f"{unseen_count:,} {_are(unseen_count)} {unseen_text}")
-    if outside_count:
-        counts.append(f"{outside_count:,} {_are(outside_count)} outside the photograph")
-    return " and ".join(counts)
+    point_count: int
+    unseen_count: int
+    outside_count: int
+    is_wide_lens: bool
+    is_pose_given: bool
+
+    def nothing_visible_error(self, name: str) -> InputError:
+        """Error for a photograph that shows none of the points."""
+        points = count_text(self.point_count, "point")
+        assumption = "" if self.is_pose_given else ", read as points in the frame of the camera,"
+        return InputError(
+            f"the photograph shows none of its {points}{assumption} because {self._reasons()}",
+            path=name,
+            hint=Text(
+                "check " if self.is_pose_given else "give ",
+                OptionName("cam_T_sensor", "..."),
+                ", which takes points of the sensor to the frame of the camera (x right, y down, z "
+                "forward)",
+            ),
+        )
+
+    def note(self, name: str) -> str | None:
+        """Say how many points are visible; None if all are, and the pose of the sensor is given."""
+        reasons = self._reasons()
+        if self.is_pose_given and not reasons:
+            return None
+        visible_count = self.point_count - self.unseen_count - self.outside_count
+        points = count_text(self.point_count, "point")
+        note = f"{name}: the photograph shows {visible_count:,} of {points}"
+        if not self.is_pose_given:
+            note += ", read as points in the frame of the camera"
+        return f"{note}; {reasons}" if reasons else note
+
+    def _reasons(self) -> str:
+        """Say why points are not visible, and how many; empty if all are visible."""
+        reasons = []
+        if self.unseen_count:
+            place = "out of the lens's view" if self.is_wide_lens else "behind the camera"
+            reasons.append(f"{self.unseen_count:,} {_are(self.unseen_count)} {place}")
+        if self.outside_count:
+            are = _are(self.outside_count)
+            reasons.append(f"{self.outside_count:,} {are} outside the photograph")
+        return " and ".join(reasons)
 
 
 def _are(count: int) -> str:

@@ -129,13 +129,18 @@ def _inlier_mask(
     In a sparse map, neighbours lie several pixels apart.
     """
     density = max(np.count_nonzero(is_measured), 1) / is_measured.size
-    spacing = max(1, round(float(np.sqrt(1 / density))))
+    spacing = max(1, round(float(np.sqrt(1 / density))))  # mean distance of measured pixels [px]
     inliers = is_measured
     for _ in range(_MAX_OUTLIER_PASSES):
-        near = _alike_neighbour_fraction(logs, log_ratios, inliers, radius=1, spacing=spacing)
-        wide = _alike_neighbour_fraction(logs, log_ratios, inliers, radius=3, spacing=spacing)
-        is_at_edge = (near >= _MIN_ALIKE_NEAR) & (wide >= _MIN_ALIKE_WIDE_AT_EDGE)
-        remaining = inliers & ((wide >= _MIN_ALIKE_WIDE) | is_at_edge)
+        alike_in_3x3 = _alike_neighbour_fraction(
+            logs, log_ratios, inliers, radius=1, spacing=spacing
+        )
+        alike_in_7x7 = _alike_neighbour_fraction(
+            logs, log_ratios, inliers, radius=3, spacing=spacing
+        )
+        is_on_surface = alike_in_7x7 >= _MIN_ALIKE_WIDE
+        is_at_edge = (alike_in_3x3 >= _MIN_ALIKE_NEAR) & (alike_in_7x7 >= _MIN_ALIKE_WIDE_AT_EDGE)
+        remaining = inliers & (is_on_surface | is_at_edge)
         if np.array_equal(remaining, inliers):
             break
         inliers = remaining
@@ -157,32 +162,40 @@ def _alike_neighbour_fraction(
     """
     alike_count = np.zeros(mask.shape, np.float32)
     neighbour_count = np.zeros(mask.shape, np.float32)
-    for down in range(-radius, radius + 1):
-        for across in range(-radius, radius + 1):
-            if (down, across) == (0, 0):
-                continue
-            pixels, neighbours = _overlapping_slices(mask.shape, down * spacing, across * spacing)
-            are_both_in_mask = mask[pixels] & mask[neighbours]
-            is_alike = np.abs(logs[pixels] - logs[neighbours]) < MAX_SURFACE_STEP
-            is_alike |= np.abs(log_ratios[pixels] - log_ratios[neighbours]) < MAX_SURFACE_STEP
-            neighbour_count[pixels] += are_both_in_mask
-            alike_count[pixels] += are_both_in_mask & is_alike
+    offsets = range(-radius, radius + 1)
+    for row_offset, column_offset in itertools.product(offsets, repeat=2):
+        if (row_offset, column_offset) == (0, 0):
+            continue
+        # All pixels that have a neighbour at this offset are compared with it at once.
+        pixels, neighbours = _overlapping_slices(
+            mask.shape, row_offset * spacing, column_offset * spacing
+        )
+        are_both_in_mask = mask[pixels] & mask[neighbours]
+        is_depth_alike = np.abs(logs[pixels] - logs[neighbours]) < MAX_SURFACE_STEP
+        ratio_differences = log_ratios[pixels] - log_ratios[neighbours]
+        is_ratio_alike = np.abs(ratio_differences) < MAX_SURFACE_STEP
+        neighbour_count[pixels] += are_both_in_mask
+        alike_count[pixels] += are_both_in_mask & (is_depth_alike | is_ratio_alike)
     return np.where(neighbour_count > 0, alike_count / np.maximum(neighbour_count, 1), 1.0)
 
 
 def _overlapping_slices(
-    shape: tuple[int, ...], down: int, across: int
+    shape: tuple[int, ...], row_offset: int, column_offset: int
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
     """Slices of the pixels that have a neighbour at an offset, and of these neighbours."""
-    rows, neighbour_rows = _overlap_along_axis(shape[0], down)
-    columns, neighbour_columns = _overlap_along_axis(shape[1], across)
+    rows, neighbour_rows = _overlap_along_axis(shape[0], row_offset)
+    columns, neighbour_columns = _overlap_along_axis(shape[1], column_offset)
     return (rows, columns), (neighbour_rows, neighbour_columns)
 
 
-def _overlap_along_axis(size: int, offset: int) -> tuple[slice, slice]:
-    overlap = max(0, size - abs(offset))
-    start, neighbour_start = max(0, -offset), max(0, offset)
-    return slice(start, start + overlap), slice(neighbour_start, neighbour_start + overlap)
+def _overlap_along_axis(length: int, offset: int) -> tuple[slice, slice]:
+    """Slices of an axis whose entries are pairs of a pixel and its neighbour at an offset.
+
+    For example, of a length of 5 and an offset of 2: 0 to 3 and 2 to 5.
+    """
+    pair_count = max(0, length - abs(offset))
+    first, first_neighbour = max(0, -offset), max(0, offset)
+    return slice(first, first + pair_count), slice(first_neighbour, first_neighbour + pair_count)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,15 +312,17 @@ def _downsample_masked(
     values: Float[np.ndarray, "h w"], mask: Mask
 ) -> tuple[Float[np.ndarray, "a b"], Mask]:
     """Mean of the masked-in pixels in each 2x2 block, and the mask of blocks that have any."""
-    # Odd sizes get one more row or column, which is not in the mask.
-    height, width = (size + size % 2 for size in values.shape)
-    counts, sums = np.zeros((height, width)), np.zeros((height, width))
-    counts[: values.shape[0], : values.shape[1]] = mask
-    sums[: values.shape[0], : values.shape[1]] = np.where(mask, values, 0)
-    blocks = (height // 2, 2, width // 2, 2)
-    block_counts = counts.reshape(blocks).sum(axis=(1, 3))
-    block_sums = sums.reshape(blocks).sum(axis=(1, 3))
+    block_counts = _sum_blocks(mask.astype(np.float64))
+    block_sums = _sum_blocks(np.where(mask, values, 0).astype(np.float64))
     return block_sums / np.maximum(block_counts, 1), block_counts > 0
+
+
+def _sum_blocks(values: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "a b"]:
+    """Sum of each 2x2 block; odd sizes get one more row or column of zeros."""
+    height, width = values.shape
+    padded = np.pad(values, ((0, height % 2), (0, width % 2)))
+    rows_and_columns_of_blocks = (padded.shape[0] // 2, 2, padded.shape[1] // 2, 2)
+    return padded.reshape(rows_and_columns_of_blocks).sum(axis=(1, 3))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

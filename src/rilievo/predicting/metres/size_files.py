@@ -1,7 +1,7 @@
 """Files beside photographs: tables of known sizes, and files of sparse depth."""
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -76,6 +76,24 @@ def _read_known_csv_cached(path: Path, modified: int) -> Mapping[Path, tuple[Kno
     name = printable(path)
     rows = _read_csv_rows(path, name)
     header = [cell.strip().lower() for cell in rows[0].cells] if rows else []
+    _check_header(header, name)
+    sizes_by_photo: dict[Path, tuple[Known, ...]] = {}
+    for row in rows[1:]:
+        is_blank = not any(cell.strip() for cell in row.cells)
+        if is_blank:
+            continue
+        line_name = f"{name}: line {row.line_number}"
+        values = _values_by_column(header, row, line_name)
+        photo = _find_photo(path.parent, values["file"], line_name)
+        size = _parse_row(values, line_name)
+        sizes_by_photo[photo] = (*sizes_by_photo.get(photo, ()), size)
+    if not sizes_by_photo:
+        raise InputError("has no known size below its header", path=name)
+    return sizes_by_photo
+
+
+def _check_header(header: Sequence[str], name: str) -> None:
+    """Raise ``InputError`` if a table lacks a column or has an unknown one."""
     missing_columns = set(_REQUIRED_COLUMNS) - set(header)
     unknown_columns = set(header) - {*_REQUIRED_COLUMNS, *_OPTIONAL_COLUMNS}
     if missing_columns or unknown_columns:
@@ -85,31 +103,28 @@ def _read_known_csv_cached(path: Path, modified: int) -> Mapping[Path, tuple[Kno
             path=name,
         )
 
-    sizes_by_photo: dict[Path, tuple[Known, ...]] = {}
-    for row in rows[1:]:
-        if not any(cell.strip() for cell in row.cells):
-            continue
-        line_name = f"{name}: line {row.line_number}"
-        if len(row.cells) != len(header):
-            raise InputError(
-                f"has {count_text(len(row.cells), 'value')}, but the header has "
-                f"{count_text(len(header), 'column')}",
-                path=line_name,
-            )
-        values = {column: cell.strip() for column, cell in zip(header, row.cells, strict=True)}
-        photo = path.parent / values["file"]
-        if not exists(photo):
-            raise InputError(
-                f"there is no file '{shortened(values['file'], 200)}'; paths are relative "
-                "to the folder of the table",
-                path=line_name,
-            )
-        photo = photo.resolve()
-        size = _parse_row(values, line_name)
-        sizes_by_photo[photo] = (*sizes_by_photo.get(photo, ()), size)
-    if not sizes_by_photo:
-        raise InputError("has no known size below its header", path=name)
-    return sizes_by_photo
+
+def _values_by_column(header: Sequence[str], row: "_CsvRow", line_name: str) -> Mapping[str, str]:
+    """Return the values of a row by their columns."""
+    if len(row.cells) != len(header):
+        raise InputError(
+            f"has {count_text(len(row.cells), 'value')}, but the header has "
+            f"{count_text(len(header), 'column')}",
+            path=line_name,
+        )
+    return {column: cell.strip() for column, cell in zip(header, row.cells, strict=True)}
+
+
+def _find_photo(folder: Path, name: str, line_name: str) -> Path:
+    """Return the resolved path of a photograph that a table in a folder names."""
+    photo = folder / name
+    if not exists(photo):
+        raise InputError(
+            f"there is no file '{shortened(name, 200)}'; paths are relative "
+            "to the folder of the table",
+            path=line_name,
+        )
+    return photo.resolve()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

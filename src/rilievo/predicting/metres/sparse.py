@@ -417,56 +417,67 @@ def _remove_pixels(stored: StoredDepth, is_removed: Mask) -> StoredDepth:
 def _interpret_map(
     stored: StoredDepth, options: _SparseOptions, name: str, *, is_map_file: bool
 ) -> SparseDepth:
-    """Convert a stored map to sparse depth.
+    """Convert a stored map to sparse depth: its numbers to metres, and its pixels to points.
 
     Warnings say if its numbers look like inverse depth or another unit.
+
+    Args:
+        stored: The map, without pixels that a network predicted.
+        options: Options of the user, and the photograph.
+        name: Name of the map in messages.
+        is_map_file: Whether the map is from a file, so that its unit may be guessed.
     """
     metadata = stored.metadata
     _require_consistent_options(metadata, options, name)
     map_metres = _convert_to_metres(stored.values, options, name)
+    inverse_warnings = _inverse_depth_warnings(stored, map_metres)
     unit = unit_property(
         stored.raw_values, metadata, unit=options.unit, source="sparse_unit", guess=1.0
     )
-    inverse_warnings: tuple[str, ...] = ()
-    # A map that rilievo saved, and nobody changed, is depth for certain.
-    if metadata.origin is None or metadata.origin.is_changed:
-        inverse_warnings = inverse_depth_warnings(
-            stored.raw_values, map_metres.astype(np.float64), map_metres > 0
-        )
-    sensor_doubts = inverse_warnings
-    if is_map_file and unit.origin is PropertyOrigin.GUESSED:
-        sensor_doubts = (_guessed_unit_doubt(unit), *inverse_warnings)
+    is_unit_guessed = is_map_file and unit.origin is PropertyOrigin.GUESSED
+    unit_doubts = (_guessed_unit_doubt(unit),) if is_unit_guessed else ()
 
-    if metadata.origin is not None:
-        options = replace(options, orientation=1)  # rilievo saves maps upright.
-    metres, placement_notes = _place_in_photograph(map_metres, options, name)
+    metres, placement_notes = _place_in_photograph(
+        map_metres, options, name, is_upright=metadata.origin is not None
+    )
     points = points_of_map(metres.astype(np.float64), options.shape)
     if not len(points):
         hint = negation_hint(stored.raw_values)
         raise InputError("has no pixel with depth inside the photograph", path=name, hint=hint)
+
     unit_warnings = _unit_warnings(stored, map_metres, options)
     # A dict keeps the order, and each warning once.
     number_warnings = dict.fromkeys((*unit_warnings, *inverse_warnings))
+    reading = DepthInterpretation(
+        properties=(unit,),
+        warnings=tuple(
+            Note(name_encoding_options(warning, **_OPTION_NAMES), path=name)
+            for warning in (*number_warnings, *placement_notes)
+        ),
+        nearest=float(points[:, 2].min()),
+        farthest=float(points[:, 2].max()),
+    )
     return SparseDepth(
         points=known_points_of_array(thin_by_grid(points, options.shape)),
         point_count=len(points),
         coverage=measured_fraction(metres),
         measured=metres if is_dense(metres) else None,
-        reading=DepthInterpretation(
-            properties=(unit,),
-            warnings=tuple(
-                Note(name_encoding_options(warning, **_OPTION_NAMES), path=name)
-                for warning in (*number_warnings, *placement_notes)
-            ),
-            nearest=float(points[:, 2].min()),
-            farthest=float(points[:, 2].max()),
-        ),
-        sensor_doubts=sensor_doubts,
+        reading=reading,
+        sensor_doubts=(*unit_doubts, *inverse_warnings),
         rounding_error=rounding_error(stored.raw_values, map_metres),
         is_map_file=is_map_file,
         # Of the kinds that a file may state, only "distance" tells the direction.
         along=Along.RAY if metadata.kind == DISTANCE else options.along,
     )
+
+
+def _inverse_depth_warnings(stored: StoredDepth, map_metres: Field) -> tuple[str, ...]:
+    """Warnings if the numbers of a map look like inverse depth."""
+    origin = stored.metadata.origin
+    is_certainly_depth = origin is not None and not origin.is_changed  # rilievo saved it
+    if is_certainly_depth:
+        return ()
+    return inverse_depth_warnings(stored.raw_values, map_metres.astype(np.float64), map_metres > 0)
 
 
 def _unit_warnings(
@@ -539,17 +550,21 @@ def _guessed_unit_doubt(unit: DepthProperty) -> str:
 
 
 def _place_in_photograph(
-    metres: Field, options: _SparseOptions, name: str
+    metres: Field, options: _SparseOptions, name: str, *, is_upright: bool
 ) -> tuple[Field, tuple[str, ...]]:
     """Place a map in the photograph, with 0 around it; return it and notes on assumptions.
 
     A map that covers the whole photograph keeps its size. A map of a crop is resized to the crop
     without interpolation: each value goes to the pixel that contains its centre.
+
+    ``is_upright`` says that the map is known to be upright, as those that rilievo saved are. Other
+    maps of a photograph that EXIF rotates are noted.
     """
     names = PlacementNames(map="sparse depth", picture="the photograph", option="sparse_crop")
     size = (metres.shape[0], metres.shape[1])
+    orientation = 1 if is_upright else options.orientation
     placement = place_map(
-        size, options.shape, options.crop, names, file=name, orientation=options.orientation
+        size, options.shape, options.crop, names, file=name, orientation=orientation
     )
     if placement.crop.shape == options.shape:
         return metres, placement.notes
