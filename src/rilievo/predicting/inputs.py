@@ -168,23 +168,18 @@ def find_jobs(
     given_paths = [path for name, paths in paths_by_name.items() for path in paths or [Path(name)]]
     has_one_input = len(given_paths) == 1
     paths = given_paths if has_one_input else _paths_without_results(given_paths, skipped)
-    targets = number_duplicates([_target_name(path) for path in paths])
-    for path, target in zip(paths, targets, strict=True):
-        if path in numbered_sequences:
-            yield Job(source=path, medium=Medium.SEQUENCE, target=output / target)
-        elif not path.is_dir():
-            medium = Medium.VIDEO if is_video(path) else Medium.PHOTO
-            yield Job(source=path, medium=medium, target=output / target)
-        elif sequence:
-            yield Job(source=path, medium=Medium.SEQUENCE, target=output / target)
+    target_names = number_duplicates([_target_name(path) for path in paths])
+    for path, target_name in zip(paths, target_names, strict=True):
+        target = output / target_name
+        is_folder = path.is_dir()
+        if path in numbered_sequences or (is_folder and sequence):
+            yield Job(source=path, medium=Medium.SEQUENCE, target=target)
+        elif is_folder:
+            folder_target = output if has_one_input else target
+            yield from _folder_jobs(path, folder_target, output, skipped)
         else:
-            folder_target = output if has_one_input else output / target
-            is_empty = True
-            for job in _folder_jobs(path, folder_target, output, skipped):
-                is_empty = False
-                yield job
-            if is_empty:
-                skipped.empty.append(printable(path))
+            medium = Medium.VIDEO if is_video(path) else Medium.PHOTO
+            yield Job(source=path, medium=medium, target=target)
 
 
 def find_photographs(folder: Path) -> list[Path]:
@@ -226,16 +221,21 @@ def _paths_without_results(paths: Sequence[Path], skipped: SkippedInputs) -> lis
     for path in paths:
         folder = path.parent
         if folder not in results_by_folder:
-            try:
-                names = os.listdir(folder)
-                results_by_folder[folder] = _result_names(folder, names, skipped)
-            except OSError:
-                results_by_folder[folder] = set()
+            results_by_folder[folder] = _result_names_in_folder(folder, skipped)
         if path.name in results_by_folder[folder]:
             skipped.results += 1
         else:
             inputs.append(path)
     return inputs
+
+
+def _result_names_in_folder(folder: Path, skipped: SkippedInputs) -> set[str]:
+    """Find rilievo's own results in a folder; none if the folder cannot be listed."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return set()
+    return _result_names(folder, names, skipped)
 
 
 def _missing_input_message(name: str) -> str:
@@ -259,6 +259,19 @@ def _missing_input_message(name: str) -> str:
 
 
 def _folder_jobs(folder: Path, target: Path, output: Path, skipped: SkippedInputs) -> Iterator[Job]:
+    """Yield a job for every photograph and video in a folder, and note a folder without any.
+
+    The arguments are those of ``_walk_folder``.
+    """
+    is_empty = True
+    for job in _walk_folder(folder, target, output, skipped):
+        is_empty = False
+        yield job
+    if is_empty:
+        skipped.empty.append(printable(folder))
+
+
+def _walk_folder(folder: Path, target: Path, output: Path, skipped: SkippedInputs) -> Iterator[Job]:
     """Yield a job for every photograph and video in a folder and its subfolders.
 
     The results in ``target`` get the same folder tree. ``output``, the folder of all results, is
@@ -284,14 +297,23 @@ def _folder_jobs(folder: Path, target: Path, output: Path, skipped: SkippedInput
         )
         files = skipped.select_inputs(names, results)
         result_folder = target / current.relative_to(folder)
-        names_of_results = unique_names(files)
-        shared_stems = {Path(name).stem for name in files}.difference(names_of_results)
-        for stem in sorted(shared_stems):
-            earlier_sidecar = result_folder / f"{stem}{SUFFIX}"
-            if _names_in_sidecar(earlier_sidecar, has_results=False):
-                skipped.outdated.append(earlier_sidecar)
-        for name, target_name in zip(files, names_of_results, strict=True):
+        target_names = unique_names(files)
+        skipped.outdated += _outdated_sidecars(result_folder, files, target_names)
+        for name, target_name in zip(files, target_names, strict=True):
             yield job_for_file(current / name, result_folder / target_name, name=name)
+
+
+def _outdated_sidecars(
+    result_folder: Path, files: Sequence[str], target_names: Sequence[str]
+) -> list[Path]:
+    """JSON files of earlier results whose names stand for several files now.
+
+    For example, ``a.json`` is of the only file ``a.jpg``. Once there is ``a.png`` beside it, the
+    results of both get longer names, which are their ``target_names``.
+    """
+    shared_stems = {Path(name).stem for name in files}.difference(target_names)
+    sidecars = [result_folder / f"{stem}{SUFFIX}" for stem in sorted(shared_stems)]
+    return [path for path in sidecars if _names_in_sidecar(path, has_results=False)]
 
 
 def _result_names(folder: Path, names: Sequence[str], skipped: SkippedInputs) -> set[str]:
@@ -318,7 +340,11 @@ def _result_names(folder: Path, names: Sequence[str], skipped: SkippedInputs) ->
 def _names_in_sidecar(path: Path, *, has_results: bool) -> set[str]:
     """Read the names of the files that a JSON file lists; empty if rilievo did not write it.
 
-    ``has_results`` says that there are files beside it that are named like its results.
+    ``has_results`` says that there are files beside it that are named like its results. Then a
+    broken JSON is probably rilievo's, too.
+
+    Raises:
+        InputError: If the JSON is rilievo's, but cannot be read.
     """
     try:
         if has_results:

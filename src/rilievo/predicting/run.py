@@ -251,26 +251,44 @@ def no_effect_notes(options: PredictOptions, inputs: Mapping[Medium, int]) -> li
     )
     needs_photos = Text("only applies to photographs, but there are none among the inputs")
     needs_several = Text("only applies to several inputs, but there is only one")
-    # For each option: whether it was given without effect, and the reason to tell the user.
-    checks = {
-        "sequence": (video.sequence and not has_sequences, needs_sequences),
-        "fps": (video.fps is not None and not has_clips, needs_clips),
-        "independent": (video.independent and not has_clips, needs_clips),
-        "same_camera": (sizes.same_camera and not has_several, needs_several),
-        "manhattan": (not refine.manhattan and not has_photos, needs_photos),
-        "alpha": (refine.alpha != "mask" and not has_pictures, needs_pictures),
-        "stretch": (refine.stretch and not has_pictures, needs_pictures),
-        "own_depth": (not sizes.own_depth and not has_pictures, needs_pictures),
-        "batch_size": (
-            options.speed.batch_size > 1 and not (has_several or has_clips),
-            needs_several,
-        ),
-    }
-    notes = option_notes(options)
-    for name, (has_no_effect, reason) in checks.items():
-        if has_no_effect:
-            notes.append(Note(reason, option=name))
-    return [*notes, *no_output_notes(options, options.saving.formats)]
+    uses_batches = options.speed.batch_size > 1
+    uses = [
+        _OptionUse("sequence", video.sequence, has_sequences, needs_sequences),
+        _OptionUse("fps", video.fps is not None, has_clips, needs_clips),
+        _OptionUse("independent", video.independent, has_clips, needs_clips),
+        _OptionUse("same_camera", sizes.same_camera, has_several, needs_several),
+        _OptionUse("manhattan", not refine.manhattan, has_photos, needs_photos),
+        _OptionUse("alpha", refine.alpha != "mask", has_pictures, needs_pictures),
+        _OptionUse("stretch", refine.stretch, has_pictures, needs_pictures),
+        _OptionUse("own_depth", not sizes.own_depth, has_pictures, needs_pictures),
+        _OptionUse("batch_size", uses_batches, has_several or has_clips, needs_several),
+    ]
+    input_notes = [
+        Note(use.needed_inputs, option=use.option)
+        for use in uses
+        if use.is_changed and not use.has_effect
+    ]
+    return [
+        *option_notes(options),
+        *input_notes,
+        *no_output_notes(options, options.saving.formats),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _OptionUse:
+    """An option that affects only some kinds of inputs.
+
+    Attributes:
+        is_changed: Whether the user gives it another value than the default.
+        has_effect: Whether it affects an input of the run.
+        needed_inputs: Note for the user on the inputs that it would affect.
+    """
+
+    option: str
+    is_changed: bool
+    has_effect: bool
+    needed_inputs: Text | str
 
 
 def no_output_notes(options: PredictOptions, outputs: Collection[str]) -> list[str]:
@@ -278,24 +296,23 @@ def no_output_notes(options: PredictOptions, outputs: Collection[str]) -> list[s
     saving = options.saving
     is_changed = {name: getattr(saving, name) != getattr(Saving, name) for name in WRITING}
     is_changed["confidence"] = options.refine.confidence == "mirror"
-    # An option affects an output if it changes how the output is written, or one of its parts.
-    options_by_output = {
-        output: {*output_option_names(output), *output_parts([output])}
-        for output in (*OUTPUTS.own, *outputs)
-    }
+
+    def affects(option: str, output: str) -> bool:
+        """Whether an option changes how an output is written, or one of its parts."""
+        return option in output_option_names(output) or option in output_parts([output])
+
     notes: list[str] = []
-    for name, subject in _SUBJECT_BY_OPTION.items():
-        has_effect = any(name in options_by_output[output] for output in outputs)
-        if not is_changed[name] or has_effect:
+    for option, subject in _SUBJECT_BY_OPTION.items():
+        has_effect = any(affects(option, output) for output in outputs)
+        if not is_changed[option] or has_effect:
             continue
-        candidates = join_alternatives(
-            output for output in OUTPUTS.own if name in options_by_output[output]
-        )
+        candidates = [output for output in OUTPUTS.own if affects(option, output)]
         problem = Text(
-            f"only affects {subject}, which this run does not save: add {candidates} to ",
+            f"only affects {subject}, which this run does not save: add "
+            f"{join_alternatives(candidates)} to ",
             OptionName("save"),
         )
-        notes.append(Note(problem, option=name))
+        notes.append(Note(problem, option=option))
     return notes
 
 
@@ -353,15 +370,17 @@ def check_disk_and_memory(jobs: JobList, writer: ResultWriter, output: Path) -> 
         OutputError: If the disk is too small.
         OptionError: If memory is too small for one photograph.
     """
-    count = jobs.counts[Medium.PHOTO]
+    photo_count = jobs.counts[Medium.PHOTO]
     photos = (job for job in jobs if job.medium is Medium.PHOTO)
-    sampled = [*islice(photos, 0, None, math.ceil(count / _MAX_READ_HEADERS))]
+    sampling_step = math.ceil(photo_count / _MAX_READ_HEADERS)
+    sampled = [*islice(photos, 0, None, sampling_step)]
     # Photographs that have results already need no further space.
     sizes = [photo_size(job.source) for job in sampled if not sidecar_path(job.target).exists()]
-    needed_bytes = sum(map(writer.min_file_bytes, sizes)) / len(sampled) * count
-    subject = (
-        f"the results of {count:,} photographs" if count > 1 else "the results of the photograph"
-    )
+    mean_bytes = sum(map(writer.min_file_bytes, sizes)) / len(sampled)
+    needed_bytes = mean_bytes * photo_count
+    subject = "the results of the photograph"
+    if photo_count > 1:
+        subject = f"the results of {photo_count:,} photographs"
     hint = Text(
         "choose another folder with ",
         OptionName("output"),

@@ -172,6 +172,14 @@ SHUTDOWN_SECONDS = 20.0
 [s]."""
 
 
+_WORK_IS_OPEN = None
+"""First message of a process, after it has opened the work. All others are reports."""
+
+_NO_MORE_TASKS = None
+"""Last message to a process, which then ends. All others are tasks: items, and whether they are
+retried."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Task(Generic[Item]):
     """Items for one process, and the number of processes that have died while working on them."""
@@ -240,7 +248,7 @@ class _WorkerPool(Generic[Item]):
                 worker.process.terminate()
             else:
                 with suppress(OSError):
-                    worker.connection.send(None)
+                    worker.connection.send(_NO_MORE_TASKS)
         for worker in self._workers:
             worker.process.join(SHUTDOWN_SECONDS)
             if worker.process.is_alive():
@@ -283,19 +291,18 @@ class _WorkerPool(Generic[Item]):
     def _receive_report(self, worker: _Worker[Item]) -> Iterator[Report]:
         """Receive a message from a process, and yield it if it is a report.
 
-        The message None says that the process has opened the work. If the process has died, it is
-        replaced.
+        If the process has died, it is replaced.
         """
         try:
             message = worker.connection.recv()
         except (EOFError, OSError):
             yield from self._replace_dead_worker(worker)
             return
-        if message is None:
+        if message is _WORK_IS_OPEN:
             worker.has_opened = True
             self._deaths_while_loading = 0
             return
-        assert isinstance(message, Report), "processes send None and reports only"
+        assert isinstance(message, Report), "processes send _WORK_IS_OPEN and reports only"
         if message.refusal:
             raise RilievoError(problem=Text(message.refusal))
         worker.task = None
@@ -314,12 +321,13 @@ class _WorkerPool(Generic[Item]):
         assert task is not None, "reports() waits for busy processes only"
         self._workers.remove(worker)
         exit_code = _release_dead_process(worker)
-        if not worker.has_opened:
+        died_before_task = not worker.has_opened
+        if died_before_task:
             self._count_death_while_loading(exit_code)
             self._retries.append(task)
             return
-        is_single_item = len(task.items) == 1
-        if is_single_item and task.death_count:
+        was_retried_alone = len(task.items) == 1 and task.death_count > 0
+        if was_retried_alone:
             yield killed_twice_report(self._work, task.items[0])
             return
         death_count = task.death_count + 1
@@ -365,9 +373,10 @@ def _start_worker(work: Work[Any]) -> _Worker[Any]:
 
 
 def _serve_tasks(connection: Connection, work: Work[Any], version: str) -> None:
-    """Run in a child process: open the work, and do the tasks from a pipe until None is received.
+    """Run in a child process: open the work, and do the tasks that come through a pipe.
 
-    It sends None once the work is opened, and then a report for each task.
+    It sends ``_WORK_IS_OPEN`` once, and then a report for each task, until it receives
+    ``_NO_MORE_TASKS``.
     """
     signals.ignore_ctrl_c()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -375,8 +384,8 @@ def _serve_tasks(connection: Connection, work: Work[Any], version: str) -> None:
     try:
         signals.install_handlers()
         run_task = open_work(work, version)
-        connection.send(None)
-        while (task := connection.recv()) is not None:
+        connection.send(_WORK_IS_OPEN)
+        while (task := connection.recv()) is not _NO_MORE_TASKS:
             items, is_retry = task
             connection.send(run_task(items, is_retry=is_retry))
     except (BrokenPipeError, EOFError):

@@ -89,25 +89,28 @@ def finish(
         prediction = _anchor(prediction, options, anchor, warn)
         prediction, metres_remark = _convert_if_referenced(prediction, references)
 
-    remarks = [border_note(model, photo), *photo.notes, panorama_note(photo)]
-    notes: list[str | None] = []
+    metres_warning, metres_note = metres_remark, None
     if _has_relative_own_depth(photo) and prediction.calibration is None:
         # Only a note, because phones usually store the depth of portraits without a unit.
-        notes.append(metres_remark)
-    else:
-        remarks.insert(0, metres_remark)
-    result_warnings = [remark for remark in remarks if remark]
+        metres_warning, metres_note = None, metres_remark
+    possible_warnings = (
+        metres_warning,
+        border_note(model, photo),
+        *photo.notes,
+        panorama_note(photo),
+    )
+    result_warnings = [warning for warning in possible_warnings if warning]
     for warning in result_warnings:
         warn(warning)
 
-    notes.append(_mask_note(options.refine))
+    possible_notes = [metres_note, _mask_note(options.refine)]
     if options.refine.tile is not None:
-        notes.append(tile_note(options.refine.tile, photo))
+        possible_notes.append(tile_note(options.refine.tile, photo))
     if prediction.calibration is not None and clip is None:
-        notes.append(prediction.calibration.describe(prediction.instrument))
-        notes.append(_sparse_note(prediction, references))
-    all_notes = (*input_warnings, *result_warnings, *(note for note in notes if note))
-    return prediction.but(notes=all_notes)
+        possible_notes.append(prediction.calibration.describe(prediction.instrument))
+        possible_notes.append(_sparse_note(prediction, references))
+    notes = [note for note in possible_notes if note]
+    return prediction.but(notes=(*input_warnings, *result_warnings, *notes))
 
 
 def _input_warnings(photo: Photo, options: PhotoOptions, references: MetricReferences) -> list[str]:
@@ -249,7 +252,7 @@ def _vanishing_points_notes(view: CameraOptions) -> list[str]:
 
 
 def _extent_word(size: Known) -> str:
-    """What the metres of a known size say about it."""
+    """Word after the metres of a known size: a point is so far "away", a length so "long"."""
     if isinstance(size, KnownPoint):
         return "away"
     return "across" if isinstance(size, KnownCircle) else "long"

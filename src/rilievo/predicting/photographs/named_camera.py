@@ -32,17 +32,17 @@ def with_camera(photo: Photo, named: NamedCamera | None, fov: float | None) -> P
     if isinstance(named, SpelledLens):
         with_new_camera = _with_spelled_lens(without_exif_notes, named)
     elif fov is not None:
-        camera = Camera(K=K_from_fov(fov, photo.shape), source=CameraSource.FOV)
-        with_new_camera = _with_named_camera(without_exif_notes, camera)
+        fov_camera = Camera(K=K_from_fov(fov, photo.shape), source=CameraSource.FOV)
+        with_new_camera = _with_named_camera(without_exif_notes, fov_camera)
     else:
         assert named is not None, "checked above"
         with_new_camera = _with_named_camera(without_exif_notes, named)
 
-    camera = with_new_camera.camera
-    note = None if camera is None else exif_note(photo.camera, camera)
-    if note is None:
+    new_camera = with_new_camera.camera
+    contradiction = None if new_camera is None else exif_note(photo.camera, new_camera)
+    if contradiction is None:
         return with_new_camera
-    return replace(with_new_camera, notes=(*with_new_camera.notes, note))
+    return replace(with_new_camera, notes=(*with_new_camera.notes, contradiction))
 
 
 def _with_checked_lens(photo: Photo) -> Photo:

@@ -157,7 +157,7 @@ class ResultWriter:
         has_surface = has_depth and (
             not is_affine or is_anchored or self.options.sizes.makes_metric
         )
-        available = {
+        is_available = {
             Need.PHOTO: True,
             Need.DEPTH: has_depth,
             Need.NORMALS: card.normals or is_anchored,
@@ -165,7 +165,7 @@ class ResultWriter:
             Need.SKY: card.sky,
             Need.CAMERA: has_surface,
         }
-        return [need for need in OUTPUTS[name].needs if not available[need]]
+        return [need for need in OUTPUTS[name].needs if not is_available[need]]
 
     def min_file_bytes(self, shape: Size) -> int:
         """Estimate the least size on disk of the results of a photograph [bytes]."""
@@ -265,27 +265,19 @@ class ResultWriter:
             f"the results of {printable(job.source.name)}",
             Text("choose another folder with ", OptionName("output")),
         )
-        # These notes are reported once for all photographs together.
-        reported_notes = {*option_notes(self.options)}
-
-        def note_once_for_photo(note: str) -> None:
-            """Report a note on this photograph, unless it was reported before."""
-            if note not in reported_notes:
-                reported_notes.add(note)
-                self.note(note_about(printable(job.source), note))
-
+        report_note = self._note_reporter(job)
         options = self.options_of(job)
-        prediction = finish_photo(self.model, inference, photo, options, warn=note_once_for_photo)
+        prediction = finish_photo(self.model, inference, photo, options, warn=report_note)
         for note in prediction.notes:
-            note_once_for_photo(note)
+            report_note(note)
         options_by_output = self._possible_outputs(prediction, self.options_by_output(job))
         outputs = [*options_by_output]
         if Need.NORMALS not in output_parts(outputs):
             prediction = prediction.but(normals=None)
         if prediction.has("depth_or_none"):
-            self.note_once(metre_notes(prediction.depth.kind, outputs))
+            self._note_missing_metres(metre_notes(prediction.depth.kind, outputs))
         for note in saving_notes(prediction, job.target.name, outputs):
-            note_once_for_photo(note)
+            report_note(note)
         return write_part_files(
             prediction,
             job.target,
@@ -296,6 +288,19 @@ class ResultWriter:
             options_by_output=options_by_output,
         )
 
+    def _note_reporter(self, job: Job) -> Callable[[str], None]:
+        """Return a function that reports a note on a photograph, unless it was reported before."""
+        # Notes on options are reported once for all photographs together.
+        reported_notes = {*option_notes(self.options)}
+
+        def report_note(note: str) -> None:
+            """Report a note, with the name of the photograph."""
+            if note not in reported_notes:
+                reported_notes.add(note)
+                self.note(note_about(printable(job.source), note))
+
+        return report_note
+
     def _possible_outputs(
         self, prediction: Prediction, options_by_output: Mapping[str, SaveOptions]
     ) -> Mapping[str, SaveOptions]:
@@ -305,7 +310,7 @@ class ResultWriter:
         names = possible_outputs(prediction, [*options_by_output])
         return {name: options_by_output[name] for name in names}
 
-    def note_once(self, notes: Sequence[str]) -> None:
+    def _note_missing_metres(self, notes: Sequence[str]) -> None:
         """Report notes on missing metres, with advice, once for all photographs of a run."""
         hint = Text(
             OptionName("known", "U,V,METRES"),
@@ -326,21 +331,27 @@ class ResultWriter:
         These are the outputs of this run, and those of earlier runs whose files are damaged. The
         latter are written with the options that they had.
         """
-        saving = self.options.saving
-        options: dict[str, SaveOptions] = dict.fromkeys(self.formats, saving)
+        options: dict[str, SaveOptions] = dict.fromkeys(self.formats, self.options.saving)
         for facts in self._earlier_files(job):
-            name = facts.output
-            if name in options or not self._is_damaged(job, facts):
-                continue
-            options[name] = saving
-            if facts.options is not None:
-                earlier_options: Any = {
-                    option: facts.options.get(option) for option in output_option_names(name)
-                }
-                # If the JSON was edited, it may contain invalid values; then ours are used.
-                with suppress(OptionError, TypeError):
-                    options[name] = replace(saving, **earlier_options)
+            if facts.output not in options and self._is_damaged(job, facts):
+                options[facts.output] = self._earlier_options(facts)
         return {name: options[name] for name in OUTPUTS.sorted_names([*options])}
+
+    def _earlier_options(self, facts: FileFacts) -> SaveOptions:
+        """Return the options with which an earlier run wrote a file, as its JSON records them.
+
+        Options that are not recorded, or whose recorded values are invalid because someone edited
+        the JSON, are those of this run.
+        """
+        saving = self.options.saving
+        if facts.options is None:
+            return saving
+        recorded: Any = {
+            option: facts.options.get(option) for option in output_option_names(facts.output)
+        }
+        with suppress(OptionError, TypeError):
+            return replace(saving, **recorded)
+        return saving
 
     def _is_damaged(self, job: Job, facts: FileFacts) -> bool:
         """Whether a file of an earlier run is missing or was changed."""
@@ -396,14 +407,17 @@ class ResultWriter:
             OutputError: If it had another photograph, or the photograph has changed since.
         """
         record = self._comparable_record(job, earlier)
-        earlier_source = {name: earlier.run.get(name) for name in (SOURCE_BYTES, SOURCE_MODIFIED)}
         made_by = self.model.made_by
+        # First only the model and the options are compared, as if the photograph had not changed.
+        # If they differ, they do so for many photographs.
+        earlier_source = {name: earlier.run.get(name) for name in (SOURCE_BYTES, SOURCE_MODIFIED)}
         try:
             check_same_settings(path, earlier, made_by, {**record, **earlier_source})
         except OutputError as error:
             earlier_result_error = EarlierResultError(problem=Text(error))
             earlier_result_error.shared_reason = str(error).replace(str(path), "")
             raise earlier_result_error from error
+        # Then the photograph is compared, too.
         check_same_settings(path, earlier, made_by, record)
 
     def _comparable_record(self, job: Job, sidecar: Sidecar) -> Mapping[str, Setting]:
@@ -426,15 +440,17 @@ class ResultWriter:
 
     def _has_all_formats(self, sidecar: Sidecar) -> bool:
         """Whether an earlier run wrote all outputs of this one, with the same options."""
-        saving = self.options.saving
         facts_by_output = {facts.output: facts for facts in sidecar.files}
-        for name in self.formats:
-            if name not in facts_by_output:
-                return False
-            earlier_options = facts_by_output[name].options
-            if earlier_options is None:  # for a clip, they are in the record of its run
-                earlier_options = sidecar.run
-            for option in output_option_names(name):
-                if getattr(saving, option) != earlier_options.get(option):
-                    return False
-        return True
+        return all(
+            name in facts_by_output and self._has_same_options(name, facts_by_output[name], sidecar)
+            for name in self.formats
+        )
+
+    def _has_same_options(self, name: str, facts: FileFacts, sidecar: Sidecar) -> bool:
+        """Whether an earlier run wrote an output with the options that this run has."""
+        # The options of a clip's outputs are in the record of its run.
+        earlier_options = sidecar.run if facts.options is None else facts.options
+        return all(
+            getattr(self.options.saving, option) == earlier_options.get(option)
+            for option in output_option_names(name)
+        )

@@ -29,6 +29,10 @@ _EXPECTED = (
 _EXPECTED_MASKS = "expected COCO results or annotations with a 'segmentation'"
 
 
+_ANY_PHOTO = ""
+"""Name in a ``PhotoKey`` for regions that belong to any photograph."""
+
+
 class PhotoKey(NamedTuple):
     """Photograph or frame to which regions of a file belong.
 
@@ -63,14 +67,17 @@ class DetectionTable:
         """
         path_parts = photo.absolute().with_suffix("").parts[1:]  # Without the root.
         stem = path_parts[-1]
+        # From the whole path to the stem alone.
         names = ["/".join(path_parts[first:]) for first in range(len(path_parts))]
         if is_whole(stem):
-            names.append(str(int(stem)))
-        # The last name, "", holds the regions of any photograph.
-        keys = [PhotoKey(name, frame) for name in (*names, "")]
-        if frame is not None:  # YOLO's texts count frames from 1.
-            keys.append(PhotoKey(f"{stem}_{frame + 1}", None))
-        return next((key for key in keys if key in self.regions), None)
+            number_without_zeros = str(int(stem))
+            names.append(number_without_zeros)
+        candidates = [PhotoKey(name, frame) for name in names]
+        candidates.append(PhotoKey(_ANY_PHOTO, frame))
+        if frame is not None:
+            name_in_yolo = f"{stem}_{frame + 1}"  # YOLO's texts count frames from 1.
+            candidates.append(PhotoKey(name_in_yolo, None))
+        return next((key for key in candidates if key in self.regions), None)
 
     def list_unused(self, used: Container[PhotoKey | None]) -> str:
         """Names of the photographs and frames whose keys were not used, as a text."""
@@ -105,25 +112,17 @@ def read_detections(path: Path, *, masks: bool = False) -> DetectionTable:
         InputError: If the file is of another kind, or no row can be read.
     """
     if masks and path.suffix.lower() == ".png":
-        return DetectionTable(regions={PhotoKey("", None): _read_label_image(path)})
+        return DetectionTable(regions={PhotoKey(_ANY_PHOTO, None): _read_label_image(path)})
 
     file_name = printable(path)
     max_rows = _MAX_MASK_ROWS if masks else _MAX_BOX_ROWS
-    regions: defaultdict[PhotoKey, list[Region]] = defaultdict(list)
-    crossed_rows: Counter[PhotoKey] = Counter()
+    regions = _CollectedMasks() if masks else _CollectedBoxes()
     faults: list[str] = []
     for index, (location, row) in enumerate(_read_rows(path, masks=masks)):
         if index == max_rows:
             raise InputError(f"{file_name}: has more than {max_rows:,} rows; split the file")
         try:
-            keys = _sort_keys(tuple(row))
-            region = _parse_mask(row, keys) if masks else _parse_box(row, keys)
-            photo = _parse_photo(row, keys)
-            if masks:
-                crossed = crossed_rows[photo] + estimate_crossed_rows(row["segmentation"])
-                _require_room_for_mask(len(regions.get(photo, ())), crossed)
-                crossed_rows[photo] = crossed
-            regions[photo].append(region)
+            regions.add_row(row)
         except (RilievoError, ValueError, TypeError, OverflowError) as error:
             faults.append(f"{file_name}: {location}: {shortened(str(error), 200)}")
             if len(faults) > _MAX_BROKEN_ROWS:
@@ -132,15 +131,20 @@ def read_detections(path: Path, *, masks: bool = False) -> DetectionTable:
                     "rest of the file is not read"
                 ) from error
 
-    if not regions:
+    if not regions.by_photo:
         content, expected = _expected_content(masks=masks)
         raise InputError(faults[0] if faults else f"{file_name}: contains no {content}; {expected}")
-    unlisted_count = len(faults) - _MAX_LISTED
-    if unlisted_count > 0:
-        faults[_MAX_LISTED:] = [
-            f"{file_name}: rilievo skips {count_text(unlisted_count, 'further broken row')}"
-        ]
-    return DetectionTable(regions=regions, faults=tuple(faults))
+    return DetectionTable(regions=regions.by_photo, faults=_list_faults(faults, file_name))
+
+
+def _list_faults(faults: Sequence[str], file_name: str) -> tuple[str, ...]:
+    """List the first few faults, and say how many more rows are broken."""
+    listed = tuple(faults[:_MAX_LISTED])
+    unlisted_count = len(faults) - len(listed)
+    if not unlisted_count:
+        return listed
+    broken_rows = count_text(unlisted_count, "further broken row")
+    return (*listed, f"{file_name}: rilievo skips {broken_rows}")
 
 
 def _expected_content(*, masks: bool) -> tuple[str, str]:
@@ -385,6 +389,47 @@ _MAX_MASKS = 1_000
 _MAX_CROSSED_ROWS = 2_000_000
 """Most rows of pixels that the sides of a photograph's polygons cross together, which takes half a
 second."""
+
+
+class _CollectedBoxes:
+    """Boxes of a file, by their photographs."""
+
+    def __init__(self) -> None:
+        self.by_photo: defaultdict[PhotoKey, list[Region]] = defaultdict(list)
+
+    def add_row(self, row: _Row) -> None:
+        """Parse a row, and add its box.
+
+        Raises:
+            RilievoError, ValueError, TypeError, OverflowError: If the row is broken.
+        """
+        keys = _sort_keys(tuple(row))
+        box = _parse_box(row, keys)
+        self.by_photo[_parse_photo(row, keys)].append(box)
+
+
+class _CollectedMasks:
+    """Masks of a file, by their photographs, within the limits of each photograph."""
+
+    def __init__(self) -> None:
+        self.by_photo: defaultdict[PhotoKey, list[Region]] = defaultdict(list)
+        # Rows of pixels that the sides of a photograph's polygons cross.
+        self._crossed_rows: Counter[PhotoKey] = Counter()
+
+    def add_row(self, row: _Row) -> None:
+        """Parse a row, and add its mask.
+
+        Raises:
+            RilievoError, ValueError, TypeError, OverflowError: If the row is broken, or its
+                photograph has too many masks.
+        """
+        keys = _sort_keys(tuple(row))
+        mask = _parse_mask(row, keys)
+        photo = _parse_photo(row, keys)
+        crossed_rows = self._crossed_rows[photo] + estimate_crossed_rows(row["segmentation"])
+        _require_room_for_mask(len(self.by_photo.get(photo, ())), crossed_rows)
+        self._crossed_rows[photo] = crossed_rows
+        self.by_photo[photo].append(mask)
 
 
 def _require_room_for_mask(mask_count: int, crossed_rows: int) -> None:
