@@ -19,7 +19,13 @@ from rilievo.evaluation.tables.comparison_tables import alignment_texts, cell_en
 from rilievo.evaluation.tables.long_table import long_table
 from rilievo.io.map_pictures import DEPTH_COLOURS, describe_depth_colours
 from rilievo.io.verification import verify
-from rilievo.pages.tables import Table, make_heads, table_as_csv, table_as_latex, tables_as_markdown
+from rilievo.pages.tables import (
+    Table,
+    make_headings,
+    table_as_csv,
+    table_as_latex,
+    tables_as_markdown,
+)
 from support.evaluations import evaluation, in_folder, random_errors, run_of
 from support.pictured_rooms import Rooms
 
@@ -79,9 +85,9 @@ def test_of_two_images_neither_is_called_the_median(
 
 def test_ranks_stand_where_they_are_asked_for_and_known() -> None:
     cell = ComparedValue(value=1.0, rank=2)
-    assert cell_entry(cell).minor == ()
-    assert cell_entry(cell, shows_rank=True).minor == ("rank 2",)
-    assert cell_entry(ComparedValue(value=1.0), shows_rank=True).minor == ()
+    assert cell_entry(cell).small_print == ()
+    assert cell_entry(cell, shows_rank=True).small_print == ("rank 2",)
+    assert cell_entry(ComparedValue(value=1.0), shows_rank=True).small_print == ()
 
 
 def test_two_images_show_a_difference_without_interval_or_p() -> None:
@@ -193,7 +199,7 @@ def test_the_command_shows_five_metrics_unless_all_are_asked_for(
 
 
 def test_a_table_without_rows_keeps_its_header() -> None:
-    assert table_as_csv(Table(heads=make_heads("model", "value"), rows=())) == "model,value\n"
+    assert table_as_csv(Table(headings=make_headings("model", "value"), rows=())) == "model,value\n"
 
 
 def test_a_table_for_a_paper_states_its_alignment_and_its_dataset() -> None:

@@ -80,7 +80,7 @@ def test_a_model_that_lacks_a_set_has_no_mean() -> None:
     made = [run_on(name, "a", 0.1) for name in SETS] + [run_on(SETS[0], "b", 0.1)]
     found = standing(*made)
     assert set(found.means[0].values) == {"a"}
-    row = next(row for row in wide_table(found).plain_rows if row[0] == "b")
+    row = next(row for row in wide_table(found).terminal_rows if row[0] == "b")
     assert row[-1] == "–"
 
 
@@ -95,6 +95,6 @@ def test_a_suite_ends_with_the_mean_over_its_sets() -> None:
     ]
     rows.append(SuiteRow(label="marigold-eth3d", folder=Path(), reason="no such folder"))
     made = rows_table(rows)
-    assert made.plain_rows[-1][:3] == ["marigold: mean of 3 datasets", "AbsRel", "0.3000"]
-    assert made.plain_rows[-2][-1] == "no such folder"
+    assert made.terminal_rows[-1][:3] == ["marigold: mean of 3 datasets", "AbsRel", "0.3000"]
+    assert made.terminal_rows[-2][-1] == "no such folder"
     assert "marigold-eth3d" not in made.notes[0]

@@ -353,7 +353,7 @@ def test_two_models_have_ranks_on_a_page_and_one_has_none(models: Sequence[str])
     table = standings(runs_of(*made))
     links = {item.label: dict.fromkeys(models, "report.html") for item in table.groups}
     cells = (cell for row in wide_table(table, links).rows for cell in row)
-    ranks = sorted(rank for cell in cells for rank in getattr(cell, "minor", ()))
+    ranks = sorted(rank for cell in cells for rank in getattr(cell, "small_print", ()))
     several = ["rank 1", "rank 1", "rank 2", "rank 2"]
     assert [rank for rank in ranks if rank.startswith("rank")] == several[: 4 * (len(models) - 1)]
 

@@ -12,7 +12,7 @@ from rilievo.pages.tables import (
     Entry,
     Heading,
     Table,
-    make_heads,
+    make_headings,
     table_as_csv,
     table_as_latex,
     tables_as_markdown,
@@ -23,7 +23,7 @@ TABLE = Table(
     title="rooms",
     lead=("Three images.",),
     caption="rooms: 50%",
-    heads=(
+    headings=(
         Heading(text="model"),
         Heading(text="AbsRel ↓", group="a_b"),
         Heading(text="δ1 ↑", group="a_b"),
@@ -33,7 +33,7 @@ TABLE = Table(
         ("mine", BEST, "0.9", "x|y"),
         (Entry(text="theirs", source=1), None, "", Entry(text="=1+1")),
     ),
-    parted=1,
+    rows_above_rule=1,
     notes=("Mind the # gap.",),
     sources=("A paper",),
 )
@@ -69,7 +69,9 @@ def test_latex_groups_columns_and_parts_rows() -> None:
 
 
 def test_a_spreadsheet_gets_numbers_in_full_and_no_formula() -> None:
-    made = Table(heads=make_heads("a", "b", "c"), rows=(("+1", 1 / 3, None), ("x\ny", True, 2)))
+    made = Table(
+        headings=make_headings("a", "b", "c"), rows=(("+1", 1 / 3, None), ("x\ny", True, 2))
+    )
     assert list(csv.reader(io.StringIO(table_as_csv(made)))) == [
         ["a", "b", "c"],
         ["'+1", repr(1 / 3), ""],
@@ -79,7 +81,7 @@ def test_a_spreadsheet_gets_numbers_in_full_and_no_formula() -> None:
 
 def test_a_page_has_the_same_cells() -> None:
     nothing = Comparison(groups=(), notes=())
-    empty = Table(heads=make_heads("model"), rows=())
+    empty = Table(headings=make_headings("model"), rows=())
     page = "".join(
         page_pieces(
             "leaderboard.html",
@@ -104,4 +106,4 @@ def test_a_page_has_the_same_cells() -> None:
 
 def test_rows_without_a_heading_for_each_cell_are_refused() -> None:
     with pytest.raises(AssertionError, match="2 headings, but a row of 1"):
-        Table(heads=make_heads("a", "b"), rows=(("x",),))
+        Table(headings=make_headings("a", "b"), rows=(("x",),))

@@ -27,7 +27,7 @@ from rilievo.io.files.atomic import (
 from rilievo.io.files.limits import MAX_BYTES, check_regular, reason
 from rilievo.io.files.names import printable, relative_printable
 from rilievo.io.json_record import InvalidRecordError, from_json
-from rilievo.pages.tables import Content, Table, make_heads, table_as_csv
+from rilievo.pages.tables import Content, Table, make_headings, table_as_csv
 from rilievo.records.prediction_record import MadeBy
 from rilievo.version import VERSION
 
@@ -104,8 +104,8 @@ def write_images_csv(evaluation: Evaluation, path: Path) -> None:
         (_escape_surrogates(image.id), *blank, "", _escape_surrogates(image.reason))
         for image in evaluation.unscored
     ]
-    heads = make_heads("id", *metrics, *attributes, "notes", "unscored")
-    write_bytes(path, table_as_csv(Table(heads=heads, rows=tuple(rows))).encode())
+    headings = make_headings("id", *metrics, *attributes, "notes", "unscored")
+    write_bytes(path, table_as_csv(Table(headings=headings, rows=tuple(rows))).encode())
 
 
 def metric_names(evaluation: Evaluation) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ from rilievo.io.json_record import to_json
 from rilievo.pages.charts import Chart
 from rilievo.pages.document import write_page
 from rilievo.pages.pictures import ImageEntry, Panel
-from rilievo.pages.tables import Content, Entry, Table, make_heads
+from rilievo.pages.tables import Content, Entry, Table, make_headings
 
 PREDICTION = "Prediction"
 MAX_PICTURED = 4
@@ -47,11 +47,11 @@ MAX_TABLE_IMAGES = 2000
 WORST_IMAGES = 500
 """Number of images in that shortened table."""
 
-_METRIC_HEADS = make_heads(
+_METRIC_HEADS = make_headings(
     *("metric", "value", "95% interval", "mean of images", "median of images"),
     *("all pixels pooled", "images", "pixels"),
 )
-_SUBSET_HEADS = make_heads("metric", "value", "95% interval", "median of images")
+_SUBSET_HEADS = make_headings("metric", "value", "95% interval", "median of images")
 
 
 def write_results(
@@ -102,7 +102,7 @@ def write_report(
         depth_range_table=_depth_ranges_table(evaluation.ranges),
         image_table=_image_scores_table(evaluation, shown_scores),
         unscored_table=Table(
-            heads=make_heads("image", "why", words=["why"]),
+            headings=make_headings("image", "why", words=["why"]),
             rows=tuple((image.id, image.reason) for image in evaluation.unscored),
         ),
         num_scenes=scene_count([score.scene for score in scores]),
@@ -238,7 +238,7 @@ def _confidence_charts(evaluation: Evaluation) -> Iterator[Chart]:
 def _summary_table(evaluation: Evaluation) -> Table:
     """Table of all metrics over all images."""
     return Table(
-        heads=_METRIC_HEADS,
+        headings=_METRIC_HEADS,
         rows=tuple(
             (
                 *_head_value_interval_cells(summary),
@@ -256,7 +256,7 @@ def _summary_table(evaluation: Evaluation) -> Table:
 def _subset_table(subset: Subset, shown_metrics: Sequence[str]) -> Table:
     """Table of some metrics over a subset of the images."""
     return Table(
-        heads=_SUBSET_HEADS,
+        headings=_SUBSET_HEADS,
         rows=tuple(
             (*_head_value_interval_cells(summary), number(summary.median))
             for summary in subset.summaries
@@ -268,7 +268,7 @@ def _subset_table(subset: Subset, shown_metrics: Sequence[str]) -> Table:
 def _depth_ranges_table(ranges: Sequence[RangeError]) -> Table:
     """Table of the errors by ranges of true depth."""
     return Table(
-        heads=make_heads("true depth [m]", "pixels", "AbsRel", "bias"),
+        headings=make_headings("true depth [m]", "pixels", "AbsRel", "bias"),
         rows=tuple(
             (
                 f"{row.near:.3g} to {row.far:.3g}",
@@ -304,8 +304,10 @@ def _image_scores_table(evaluation: Evaluation, scores: Sequence[Score]) -> Tabl
             *notes,
         )
         rows.append(row)
-    heads = ["image", *metric_heads, "pixels", "with truth [%]", *fit_columns, *note_columns]
-    return Table(heads=make_heads(*heads, words=["notes"]), rows=tuple(rows), is_sortable=True)
+    headings = ["image", *metric_heads, "pixels", "with truth [%]", *fit_columns, *note_columns]
+    return Table(
+        headings=make_headings(*headings, words=["notes"]), rows=tuple(rows), is_sortable=True
+    )
 
 
 def _head_value_interval_cells(summary: Summary) -> tuple[Content, ...]:

@@ -35,7 +35,7 @@ from rilievo.evaluation.tables.wording import bounds, number
 from rilievo.extensions.trust import trust
 from rilievo.models.base import Model
 from rilievo.models.refinement.refine import mirrored
-from rilievo.pages.tables import NOTHING, Table, make_heads
+from rilievo.pages.tables import EMPTY_CELL, Table, make_headings
 
 ALL_PROTOCOLS = "all"
 """Word for every benchmark that fits the dataset."""
@@ -387,7 +387,7 @@ def rows_table(suite_rows: Sequence[SuiteRow]) -> Table:
         evaluation = row.evaluation
         if evaluation is None:
             reason = for_terminal(row.reason)
-            table_rows.append((row.label, NOTHING, NOTHING, NOTHING, reason))
+            table_rows.append((row.label, EMPTY_CELL, EMPTY_CELL, EMPTY_CELL, reason))
             continue
         leading = evaluation.summaries[0]
         image_counts = f"{len(evaluation.scores)} of {evaluation.data.asked}"
@@ -407,9 +407,9 @@ def rows_table(suite_rows: Sequence[SuiteRow]) -> Table:
     means = set_means(values_on_datasets)
     for mean in means:
         [value] = mean.values.values()
-        table_rows.append((mean.label, mean.metric.label, number(value), NOTHING, NOTHING))
+        table_rows.append((mean.label, mean.metric.label, number(value), EMPTY_CELL, EMPTY_CELL))
     return Table(
-        heads=make_heads(
+        headings=make_headings(
             "benchmark", "metric", "value", "95% interval", "images", words=["metric"]
         ),
         rows=tuple(table_rows),

@@ -65,7 +65,7 @@ class IntervalPoint:
     value: float
     low: float | None = None
     high: float | None = None
-    hollow: bool = False
+    is_hollow: bool = False
 
 
 class Canvas:
@@ -185,8 +185,8 @@ def draw_intervals(points: Sequence[IntervalPoint], label: str, caption: str) ->
             if point.low is not None and point.high is not None:
                 axes.plot([point.low, point.high], [y, y], color=ACCENT, linewidth=2)
             dot_style = {
-                "color": MUTED if point.hollow else ACCENT,
-                "markerfacecolor": "none" if point.hollow else ACCENT,
+                "color": MUTED if point.is_hollow else ACCENT,
+                "markerfacecolor": "none" if point.is_hollow else ACCENT,
             }
             axes.plot([point.value], [y], "o", markersize=5.5, **dot_style)
         names = [shorten_name(point.name) for point in rows]

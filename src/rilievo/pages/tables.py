@@ -10,7 +10,7 @@ from typing import TypeAlias
 from rilievo.io.files.names import printable
 from rilievo.pages.document import latex_command, latex_text, markdown_text
 
-NOTHING = "–"
+EMPTY_CELL = "–"
 """Text of an empty cell."""
 
 Content: TypeAlias = "Entry | str | int | float | None"
@@ -25,7 +25,7 @@ class Entry:
 
     Attributes:
         interval: Confidence interval, which follows the text.
-        minor: Lines of small print, which only HTML pages show.
+        small_print: Lines of small print, which only HTML pages show.
         link: Address of a page with details.
         source: Number, from 1, of the source that published the row.
         is_best: Whether it is the best value of its column.
@@ -34,7 +34,7 @@ class Entry:
 
     text: str
     interval: str = ""
-    minor: tuple[str, ...] = ()
+    small_print: tuple[str, ...] = ()
     link: str = ""
     source: int | None = None
     is_best: bool = False
@@ -69,25 +69,25 @@ class Table:
         title: Heading above the table; HTML pages have it for screen readers only.
         lead: Paragraphs between the title and the table.
         caption: Caption in LaTeX.
-        parted: Number of rows above a horizontal rule; None for no rule.
+        rows_above_rule: Number of rows above a horizontal rule; None for no rule.
         sources: Sources of published rows, in the order of ``Entry.source``.
         is_sortable: Whether readers of an HTML page can sort it.
     """
 
-    heads: tuple[Heading, ...]
+    headings: tuple[Heading, ...]
     rows: tuple[tuple[Content, ...], ...]
     title: str = ""
     lead: tuple[str, ...] = ()
     caption: str = ""
-    parted: int | None = None
+    rows_above_rule: int | None = None
     notes: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     is_sortable: bool = False
 
     def __post_init__(self) -> None:
         for row in self.rows:
-            assert len(row) == len(self.heads), (
-                f"{len(self.heads)} headings, but a row of {len(row)} cells"
+            assert len(row) == len(self.headings), (
+                f"{len(self.headings)} headings, but a row of {len(row)} cells"
             )
 
     @property
@@ -96,17 +96,17 @@ class Table:
         return tuple(tuple(map(_as_entry, row)) for row in self.rows)
 
     @property
-    def plain_heads(self) -> list[str]:
+    def terminal_headings(self) -> list[str]:
         """Headings for a terminal."""
-        return [printable(head.full_text) for head in self.heads]
+        return [printable(head.full_text) for head in self.headings]
 
     @property
-    def plain_rows(self) -> list[list[str]]:
+    def terminal_rows(self) -> list[list[str]]:
         """Rows for a terminal, with an exclamation mark at the best values."""
         return [[_terminal_text(entry) for entry in row] for row in self.entries]
 
 
-def make_heads(*texts: str, words: Sequence[str] = ()) -> tuple[Heading, ...]:
+def make_headings(*texts: str, words: Sequence[str] = ()) -> tuple[Heading, ...]:
     """Make headings of columns with numbers, except that those in ``words`` hold text."""
     return tuple(Heading(text=text, is_text=text in words) for text in texts)
 
@@ -134,7 +134,7 @@ def table_as_csv(table: Table) -> str:
     """Format a table as CSV. Texts that spreadsheets take for formulas get an apostrophe."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([head.full_text for head in table.heads])
+    writer.writerow([head.full_text for head in table.headings])
     writer.writerows([_csv_value(cell) for cell in row] for row in table.rows)
     return file.getvalue()
 
@@ -142,16 +142,16 @@ def table_as_csv(table: Table) -> str:
 def table_as_latex(table: Table) -> str:
     """Format a table in LaTeX, with the package booktabs."""
     alignments = [
-        "l" if _is_left_aligned(table, column) else "r" for column in range(len(table.heads))
+        "l" if _is_left_aligned(table, column) else "r" for column in range(len(table.headings))
     ]
     lines = [r"% Needs \usepackage{booktabs}.", r"\begin{table}", r"\centering"]
     if table.caption:
         lines.append(latex_command(_escape_latex(table.caption), "caption"))
     lines += [f"\\begin{{tabular}}{{{''.join(alignments)}}}", r"\toprule"]
-    lines += _latex_group_heads(table)
-    lines += [_latex_line([_escape_latex(head.text) for head in table.heads]), r"\midrule"]
+    lines += _latex_group_headings(table)
+    lines += [_latex_line([_escape_latex(head.text) for head in table.headings]), r"\midrule"]
     for index, row in enumerate(table.entries):
-        if index > 0 and index == table.parted:
+        if index > 0 and index == table.rows_above_rule:
             lines.append(r"\midrule")
         lines.append(_latex_line(map(_latex_cell, row)))
         if any(entry.interval for entry in row):
@@ -176,7 +176,7 @@ def _as_entry(content: Content) -> Entry:
     if isinstance(content, Entry):
         return content
     is_empty = content is None or content == ""
-    return Entry(text=NOTHING if is_empty else str(content))
+    return Entry(text=EMPTY_CELL if is_empty else str(content))
 
 
 def _csv_value(content: Content) -> object:
@@ -192,9 +192,10 @@ def _terminal_text(entry: Entry) -> str:
 
 def _markdown_lines(table: Table) -> Iterator[str]:
     rules = [
-        "---" if _is_left_aligned(table, column) else "---:" for column in range(len(table.heads))
+        "---" if _is_left_aligned(table, column) else "---:"
+        for column in range(len(table.headings))
     ]
-    rows = [[_escape_markdown(head.full_text) for head in table.heads], rules]
+    rows = [[_escape_markdown(head.full_text) for head in table.headings], rules]
     rows += [list(map(_markdown_cell, row)) for row in table.entries]
     for row in rows:
         yield f"| {' | '.join(row)} |"
@@ -213,14 +214,14 @@ def _markdown_cell(entry: Entry) -> str:
     return text
 
 
-def _latex_group_heads(table: Table) -> list[str]:
+def _latex_group_headings(table: Table) -> list[str]:
     """Format the line of group headings and the rules below it; [] if there are no groups."""
-    if not any(head.group for head in table.heads):
+    if not any(head.group for head in table.headings):
         return []
     cells: list[str] = []
     rules: list[str] = []
     first_column = 1
-    for group, members in groupby(table.heads, key=lambda head: head.group):
+    for group, members in groupby(table.headings, key=lambda head: head.group):
         num_columns = len(list(members))
         if group:
             last_column = first_column + num_columns - 1
@@ -252,7 +253,7 @@ def _latex_interval(entry: Entry) -> str:
 
 
 def _is_left_aligned(table: Table, column: int) -> bool:
-    return column == 0 or table.heads[column].is_text
+    return column == 0 or table.headings[column].is_text
 
 
 def _escape_markdown(text: str) -> str:

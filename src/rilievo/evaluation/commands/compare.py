@@ -173,7 +173,7 @@ def _difference_lines(group: BenchmarkComparison) -> Iterator[str]:
 def _table_lines(content: Table) -> Iterator[str]:
     """Yield a table and an empty line, or nothing if the table has no rows."""
     if content.rows:
-        yield format_table(content.plain_heads, content.plain_rows)
+        yield format_table(content.terminal_headings, content.terminal_rows)
         yield ""
 
 

@@ -187,7 +187,7 @@ def _print_suite(result: SuiteResult) -> int:
     lines = [
         result.title,
         "",
-        format_table(content.plain_heads, content.plain_rows),
+        format_table(content.terminal_headings, content.terminal_rows),
         "",
         *content.notes,
         summary,

@@ -21,7 +21,7 @@ from rilievo.evaluation.tables.wording import headline, number, quantity
 from rilievo.pages.charts import Chart
 from rilievo.pages.document import write_page
 from rilievo.pages.pictures import ImageEntry
-from rilievo.pages.tables import Table, make_heads
+from rilievo.pages.tables import Table, make_headings
 
 MAX_DISAGREEMENTS = 20
 """Most images in the table of disagreements."""
@@ -156,7 +156,7 @@ def disagreements(group: BenchmarkComparison, column: ComparedMetric) -> tuple[D
 
 def _disagreement_table(group: BenchmarkComparison, images: tuple[Disagreement, ...]) -> Table:
     return Table(
-        heads=make_heads("image", *(row.name for row in group.runs), "spread"),
+        headings=make_headings("image", *(row.name for row in group.runs), "spread"),
         rows=tuple(
             (image.id, *map(number, image.values), number(image.spread)) for image in images
         ),

@@ -2,7 +2,7 @@
 
 from rilievo.evaluation.tables.comparison import BenchmarkComparison, ComparedValue, Difference
 from rilievo.evaluation.tables.wording import alignment_text, bounds, column_head, number
-from rilievo.pages.tables import NOTHING, Entry, Heading, Table, make_heads
+from rilievo.pages.tables import EMPTY_CELL, Entry, Heading, Table, make_headings
 
 
 def alignment_texts(group: BenchmarkComparison) -> tuple[str, ...]:
@@ -33,15 +33,15 @@ def values_table(group: BenchmarkComparison, *, on_page: bool = False) -> Table:
         for column in group.columns:
             entries.append(cell_entry(row.cells.get(column.metric), shows_rank=shows_ranks))
         if on_page:
-            entries.append(Entry(text=alignment_text(row.alignment) or NOTHING))
+            entries.append(Entry(text=alignment_text(row.alignment) or EMPTY_CELL))
         rows.append(tuple(entries))
 
-    heads = [
+    headings = [
         Heading(text="model"),
         *(Heading(text=column_head(column)) for column in group.columns),
     ]
     if on_page:
-        heads.append(Heading(text="aligned by", is_text=True))
+        headings.append(Heading(text="aligned by", is_text=True))
     data = f"{group.dataset}: {group.image_count:,} images"
     title = [f"{group.title}."] if group.title else []
     notes = list(group.notes)
@@ -54,9 +54,9 @@ def values_table(group: BenchmarkComparison, *, on_page: bool = False) -> Table:
         title=group.benchmark,
         lead=(*title, f"{data}."),
         caption=f"{group.benchmark}, {data}",
-        heads=tuple(heads),
+        headings=tuple(headings),
         rows=tuple(rows),
-        parted=len(group.runs),
+        rows_above_rule=len(group.runs),
         notes=tuple(notes),
         sources=tuple(group.sources),
     )
@@ -65,12 +65,12 @@ def values_table(group: BenchmarkComparison, *, on_page: bool = False) -> Table:
 def cell_entry(cell: ComparedValue | None, *, shows_rank: bool = False) -> Entry:
     """Table entry of a cell; a dash if there is no cell."""
     if cell is None:
-        return Entry(text=NOTHING)
+        return Entry(text=EMPTY_CELL)
     rank = (f"rank {cell.rank}",) if shows_rank and cell.rank is not None else ()
     return Entry(
         text=number(cell.value),
         interval="" if cell.low is None else bounds(cell.low, cell.high),
-        minor=rank,
+        small_print=rank,
         is_best=cell.is_best,
         is_marked=cell.is_marked,
     )
@@ -86,7 +86,7 @@ def differences_table(group: BenchmarkComparison) -> Table:
         subject = f"{row.name} − {column.reference}"
         rows.append((subject, column_head(column), mean, interval, _p_text(difference)))
     return Table(
-        heads=make_heads(
+        headings=make_headings(
             "difference", "metric", "mean", "95% interval", "p (Holm)", words=["metric"]
         ),
         rows=tuple(rows),
@@ -97,5 +97,5 @@ def differences_table(group: BenchmarkComparison) -> Table:
 def _p_text(difference: Difference) -> str:
     """P-value of a difference as text; a dash if no interval is claimed."""
     if difference.low is None:
-        return NOTHING
+        return EMPTY_CELL
     return "< 0.001" if difference.p < 1e-3 else f"{difference.p:.3f}"

@@ -17,7 +17,7 @@ from rilievo.evaluation.tables.comparison_tables import cell_entry, values_table
 from rilievo.evaluation.tables.wording import column_head, number
 from rilievo.pages.charts import Chart, IntervalPoint, draw_intervals
 from rilievo.pages.document import write_page
-from rilievo.pages.tables import NOTHING, Entry, Heading, Table, make_heads
+from rilievo.pages.tables import EMPTY_CELL, Entry, Heading, Table, make_headings
 
 Links = Mapping[str, Mapping[str, str]]
 """Address of each model's report, by benchmark and model."""
@@ -32,7 +32,7 @@ def ranks_table(comparison: Comparison) -> Table:
         entry = _mean_rank_entry(model)
         rank = f"{entry.text} ({entry.interval})" if entry.interval else entry
         rows.append((model.name, rank))
-    return Table(heads=make_heads("model", "mean rank (95% interval)"), rows=tuple(rows))
+    return Table(headings=make_headings("model", "mean rank (95% interval)"), rows=tuple(rows))
 
 
 def ranks_by_benchmark_table(comparison: Comparison) -> Table:
@@ -42,19 +42,19 @@ def ranks_by_benchmark_table(comparison: Comparison) -> Table:
     benchmark.
     """
     models = comparison.standings
-    heads = make_heads("rank by benchmark", *(model.name for model in models))
+    headings = make_headings("rank by benchmark", *(model.name for model in models))
     if len(models) < 2 or not comparison.has_several_benchmarks:
-        return Table(heads=heads, rows=())
+        return Table(headings=headings, rows=())
     rows = []
     for group in comparison.groups:
         ranks = [model.ranks.get(group.label) for model in models]
-        rank_texts = [NOTHING if rank is None else f"{rank:g}" for rank in ranks]
+        rank_texts = [EMPTY_CELL if rank is None else f"{rank:g}" for rank in ranks]
         rows.append((group.label, *rank_texts))
     rank_ranges = [
         f"{min(model.ranks.values()):g} to {max(model.ranks.values()):g}" for model in models
     ]
     rows.append(("best to worst rank", *rank_ranges))
-    return Table(heads=heads, rows=tuple(rows))
+    return Table(headings=headings, rows=tuple(rows))
 
 
 def model_pairs_table(comparison: Comparison) -> Table:
@@ -73,7 +73,7 @@ def model_pairs_table(comparison: Comparison) -> Table:
         )
     error_heading = "error over all benchmarks (joint 95% interval)"
     return Table(
-        heads=make_heads("model", "against", error_heading, "p", "significantly better"),
+        headings=make_headings("model", "against", error_heading, "p", "significantly better"),
         rows=tuple(rows),
     )
 
@@ -87,12 +87,14 @@ def _ratio_as_change(ratio: float) -> str:
 
 def set_means_table(comparison: Comparison) -> Table:
     """Table with a row for each model and a column for each mean over datasets."""
-    heads = [Heading(text=column_head(mean.metric), group=mean.label) for mean in comparison.means]
+    headings = [
+        Heading(text=column_head(mean.metric), group=mean.label) for mean in comparison.means
+    ]
     rows = [
         (model.name, *(number(mean.values.get(model.name)) for mean in comparison.means))
         for model in comparison.standings
     ]
-    return Table(heads=(Heading(text="model"), *heads), rows=tuple(rows))
+    return Table(headings=(Heading(text="model"), *headings), rows=tuple(rows))
 
 
 def wide_table(comparison: Comparison, links: Links | None = None) -> Table:
@@ -102,8 +104,8 @@ def wide_table(comparison: Comparison, links: Links | None = None) -> Table:
     """
     has_ranks = comparison.has_ranks
     columns = [(group, column) for group in comparison.groups for column in group.columns]
-    heads = [Heading(text="mean rank ↓")] if has_ranks else []
-    heads += [Heading(text=column_head(column), group=group.label) for group, column in columns]
+    headings = [Heading(text="mean rank ↓")] if has_ranks else []
+    headings += [Heading(text=column_head(column), group=group.label) for group, column in columns]
     means_table = set_means_table(comparison)
 
     rows = []
@@ -121,7 +123,7 @@ def wide_table(comparison: Comparison, links: Links | None = None) -> Table:
         num_benchmarks = count_text(len(comparison.shared_benchmarks), "benchmark")
         caption += f" The mean rank is over {num_benchmarks}."
     return Table(
-        heads=(Heading(text="model"), *heads, *means_table.heads[1:]),
+        headings=(Heading(text="model"), *headings, *means_table.headings[1:]),
         rows=tuple(rows),
         caption=caption,
         notes=comparison.notes,
@@ -131,7 +133,7 @@ def wide_table(comparison: Comparison, links: Links | None = None) -> Table:
 
 def _mean_rank_entry(model: Standing) -> Entry:
     if model.mean_rank is None:
-        return Entry(text=NOTHING)
+        return Entry(text=EMPTY_CELL)
     interval = ""
     if model.low is not None and model.high is not None:
         interval = f"{model.low:.2f} to {model.high:.2f}"
@@ -151,7 +153,7 @@ def _leaderboard_entry(
     if cell is None or column is not group.leading:
         return entry
     rank = (f"rank {model.ranks[group.label]:g}",) if len(comparison.standings) > 1 else ()
-    return replace(entry, minor=rank, link=links[group.label].get(model.name, ""))
+    return replace(entry, small_print=rank, link=links[group.label].get(model.name, ""))
 
 
 def write_leaderboard(comparison: Comparison, path: Path) -> None:

@@ -10,7 +10,7 @@ from rilievo.evaluation.tables.comparison import (
     Comparison,
     Standing,
 )
-from rilievo.pages.tables import Table, make_heads
+from rilievo.pages.tables import Table, make_headings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ def long_table(comparison: Comparison) -> Table:
     """Table with a line for each model, benchmark and metric."""
     columns = [field.name for field in fields(LongTableRow)]
     return Table(
-        heads=make_heads(*columns),
+        headings=make_headings(*columns),
         rows=tuple(tuple(getattr(row, name) for name in columns) for row in _long_rows(comparison)),
     )
 

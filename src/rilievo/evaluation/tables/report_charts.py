@@ -213,7 +213,7 @@ def means_chart(group: BenchmarkComparison, column: ComparedMetric) -> Chart:
             value=cell.value,
             low=cell.low,
             high=cell.high,
-            hollow=row.is_published,
+            is_hollow=row.is_published,
         )
         for row, cell in cells
         if cell is not None
@@ -221,7 +221,7 @@ def means_chart(group: BenchmarkComparison, column: ComparedMetric) -> Chart:
     caption = f"{column.label} of each model"
     if any(mark.low is not None for mark in marks):
         caption = f"{column.label} of each model with its 95% confidence interval"
-    if any(mark.hollow for mark in marks):
+    if any(mark.is_hollow for mark in marks):
         caption += "; hollow dots are published results"
     return draw_intervals(marks, head(column), caption)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Summary
 from rilievo.evaluation.tables.comparison import ComparedMetric
-from rilievo.pages.tables import NOTHING
+from rilievo.pages.tables import EMPTY_CELL
 
 MAX_SHORTLIST = 5
 """Most metrics of a short table."""
@@ -78,7 +78,7 @@ def alignment_text(method: str | None) -> str | None:
 def number(value: float | None) -> str:
     """Number with about four digits; a dash for None."""
     if value is None:
-        return NOTHING
+        return EMPTY_CELL
     size = abs(value)
     if size and (size < 1e-3 or size >= 1e5):
         return f"{value:.3g}"
@@ -98,7 +98,7 @@ def quantity(value: float | None, unit: str) -> str:
 def bounds(low: float | None, high: float | None) -> str:
     """Interval as "low to high"; a dash if there is no interval."""
     if low is None or high is None:
-        return NOTHING
+        return EMPTY_CELL
     return f"{number(low)} to {number(high)}"
 
 

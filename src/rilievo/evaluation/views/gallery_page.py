@@ -27,7 +27,7 @@ from rilievo.io.files.atomic import (
 from rilievo.io.files.names import printable
 from rilievo.pages.document import asset, page_pieces
 from rilievo.pages.pictures import Panel, jpeg_uri
-from rilievo.pages.tables import Table, make_heads
+from rilievo.pages.tables import Table, make_headings
 from rilievo.predicting.summary import Tally
 
 INDEX = "index.html"
@@ -334,8 +334,8 @@ def models_table(items: ViewItems) -> Table:
         rows.append((column.label, column.description, column.made_by.licence, *values))
     text_columns = ["shows", "licence"]
     metric_heads = [column_head(summary) for summary in shown_summaries]
-    heads = make_heads("model", *text_columns, *metric_heads, words=text_columns)
-    return Table(heads=heads, rows=tuple(rows))
+    headings = make_headings("model", *text_columns, *metric_heads, words=text_columns)
+    return Table(headings=headings, rows=tuple(rows))
 
 
 def _make_cards(

@@ -14,7 +14,7 @@ def print_table(table: Table) -> None:
         for text in (table.title, *table.lead):
             if text:
                 say(f"{printable(text)}\n")
-        say(format_table(table.plain_heads, table.plain_rows))
+        say(format_table(table.terminal_headings, table.terminal_rows))
         say("")
         for note in table.notes:
             say(printable(note.replace("Bold marks", "! marks")))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from rilievo.data.datasets.dataset import Absent
-from rilievo.pages.tables import Content, Heading, Table, make_heads
+from rilievo.pages.tables import Content, Heading, Table, make_headings
 from rilievo.training.correspondence.correspondence_config import CorrespondenceOptions
 from rilievo.training.correspondence.pair_scores import PairScore, Recalls
 from rilievo.training.correspondence.protocols import Protocol
@@ -68,8 +68,8 @@ class CorrespondenceRecord:
         ]
         return Table(
             title=f"Correspondence on {self.options.dataset}",
-            heads=(
-                *make_heads("backbone", "layers", "pairs", words=("backbone",)),
+            headings=(
+                *make_headings("backbone", "layers", "pairs", words=("backbone",)),
                 *thresholds,
                 *ranges,
             ),
@@ -100,8 +100,8 @@ class CorrespondenceRecord:
         thresholds = [Heading(text=f"recall at {t.label} [%]") for t in self.protocol.thresholds]
         names = ("backbone", "first", "second")
         return Table(
-            heads=(
-                *make_heads(*names, "angle [degrees]", "correspondences", words=names),
+            headings=(
+                *make_headings(*names, "angle [degrees]", "correspondences", words=names),
                 *thresholds,
             ),
             rows=tuple(
