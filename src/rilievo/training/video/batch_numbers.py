@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rilievo.arrays.shapes import Field, Float, Transform
+from rilievo.arrays.shapes import Field, Float, Float64, Transform
 from rilievo.training.losses.view_synthesis import VideoLoss
 from rilievo.training.losses.warped_frames import Views
 from rilievo.training.tensors import Scalar, Sigmoids, Transforms
 
-_SATURATED = 0.01
+_SATURATION_DISTANCE = 0.01
 """Distance from 0 or 1 below which a sigmoid counts as saturated."""
 _MIN_TRANSLATION = 1e-3
 """Length of the shortest true translation whose direction is scored, in its unit."""
@@ -46,16 +46,17 @@ def batch_log_columns(result: BatchResult) -> dict[str, Scalar]:
     loss = result.loss
     finest_sigmoids = result.sigmoids[0]
     zero = torch.zeros_like(loss.total)
-    extra_terms = dict(loss.terms)
-    photometric = extra_terms.pop("photometric", zero)
-    smoothness = extra_terms.pop("smoothness", zero)
+    own_columns = ("photometric", "smoothness")
+    extra_terms = [term for name, term in loss.terms.items() if name not in own_columns]
     log_depth = loss.depth.log().flatten(1)
     motions = torch.stack(result.motions)
-    is_saturated = (finest_sigmoids < _SATURATED) | (finest_sigmoids > 1 - _SATURATED)
+    is_saturated = (finest_sigmoids < _SATURATION_DISTANCE) | (
+        finest_sigmoids > 1 - _SATURATION_DISTANCE
+    )
     return {
-        "photometric": photometric,
-        "smoothness": smoothness,
-        "extra": sum(extra_terms.values(), zero),
+        "photometric": loss.terms.get("photometric", zero),
+        "smoothness": loss.terms.get("smoothness", zero),
+        "extra": sum(extra_terms, zero),
         "warp_error": loss.warped_error.mean(),
         "identity_error": loss.identity_error.mean(),
         "masked": 1 - loss.automask.float().mean(),
@@ -68,7 +69,11 @@ def batch_log_columns(result: BatchResult) -> dict[str, Scalar]:
 
 
 def rotation_angle(R: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b"]:
-    """Angle of a rotation [rad]; unlike the arc cosine of the trace, exact near zero too."""
+    """Angle of a rotation [rad]; unlike the arc cosine of the trace, exact near zero too.
+
+    R - Rᵀ is 2 sin(angle) times the cross product matrix of the axis, whose Frobenius norm is √2.
+    The trace of R is 1 + 2 cos(angle).
+    """
     twice_sine = (R - R.mT).flatten(-2).norm(dim=-1) / 2**0.5
     twice_cosine = R.diagonal(dim1=-2, dim2=-1).sum(dim=-1) - 1
     return torch.atan2(twice_sine, twice_cosine)
@@ -116,25 +121,29 @@ class MotionScores(NamedTuple):
 def depth_scores(depth: Float[Tensor, "h w"], truth: VideoTruth) -> DepthScores:
     """Score depth against the ground truth, at the size of the ground truth.
 
-    Inverse depth is interpolated to that size, and depth is scaled to the true median.
+    Depth is up to scale, so it is first scaled to have the median of the true depth.
     """
-    true_depth = truth.depth
-    if true_depth is None or not (true_depth > 0).any():
-        return DepthScores(np.nan, np.nan, np.nan)
-    inverse_depth = F.interpolate(
-        1 / depth[None, None].cpu().double(), true_depth.shape, mode="bilinear", align_corners=False
-    )
-    valid = true_depth > 0
-    true = true_depth[valid].astype(np.float64)
-    predicted = 1 / inverse_depth[0, 0].numpy()[valid]
+    if truth.depth is None or not (truth.depth > 0).any():
+        return DepthScores(abs_rel=np.nan, delta1=np.nan, constant_abs_rel=np.nan)
+    valid = truth.depth > 0
+    true = truth.depth[valid].astype(np.float64)
     true_median = np.median(true)
-    predicted = predicted * (true_median / np.median(predicted))
+    unscaled = _resize_depth(depth, truth.depth.shape)[valid]
+    predicted = unscaled * (true_median / np.median(unscaled))
     is_close = np.maximum(predicted / true, true / predicted) < 1.25
     return DepthScores(
         abs_rel=float(np.mean(np.abs(predicted - true) / true)),
         delta1=float(np.mean(is_close)),
         constant_abs_rel=float(np.mean(np.abs(true_median - true) / true)),
     )
+
+
+def _resize_depth(depth: Float[Tensor, "h w"], size: tuple[int, ...]) -> Float64[np.ndarray, "_ _"]:
+    """Resize depth bilinearly by its inverse, in which planes are linear."""
+    inverse_depth = F.interpolate(
+        1 / depth[None, None].cpu().double(), size, mode="bilinear", align_corners=False
+    )
+    return 1 / inverse_depth[0, 0].numpy()
 
 
 def motion_scores(motions: tuple[Float[Tensor, "1 4 4"], ...], truth: VideoTruth) -> MotionScores:

@@ -74,17 +74,18 @@ def error_gain(
     Both have an error for each frame, in the order of time. Frames are left out if one of their
     errors is not finite.
     """
-    errors = np.array([start_errors, learned_errors], np.float64)
-    is_finite = np.isfinite(errors).all(axis=0)
-    errors = errors[:, is_finite]
-    num_frames = int(is_finite.sum())
-    start_total, learned_total = (row.sum() for row in errors)
+    all_errors = np.array([start_errors, learned_errors], np.float64)
+    is_finite = np.isfinite(all_errors).all(axis=0)
+    finite_errors = all_errors[:, is_finite]
+    finite_places = [places[index] for index in np.flatnonzero(is_finite).tolist()]
+    num_frames = len(finite_places)
+    start_total = finite_errors[0].sum()
+    learned_total = finite_errors[1].sum()
     if not start_total > 0:
         return Gain(share=0.0, frames=num_frames)
 
     fraction = 1 - float(learned_total / start_total)
-    finite_places = [places[index] for index in np.flatnonzero(is_finite).tolist()]
-    half_width = _half_confidence_interval(errors, _block_indices(finite_places))
+    half_width = _confidence_half_width(finite_errors, _block_indices(finite_places))
     if half_width is None:
         return Gain(share=fraction, frames=num_frames)
     # The interval still covers the true gain as often, because that never exceeds 1.
@@ -94,29 +95,29 @@ def error_gain(
 
 def _block_indices(places: Sequence[FramePlace]) -> Indices:
     """Index of the block of each frame; a block is up to five neighbouring frames of a sequence."""
+    block_starts: list[FramePlace] = []
     block_indices: list[int] = []
-    block_start = None
     for place in places:
-        is_in_block = (
-            block_start is not None
-            and place.sequence == block_start.sequence
-            and 0 <= place.frame - block_start.frame < _BLOCK_FRAMES
-        )
-        if is_in_block:
-            block_indices.append(block_indices[-1])
-        else:
-            block_start = place
-            block_indices.append(block_indices[-1] + 1 if block_indices else 0)
+        if not block_starts or not _is_in_block(place, block_starts[-1]):
+            block_starts.append(place)
+        block_indices.append(len(block_starts) - 1)
     return np.array(block_indices, np.int64)
 
 
-def _half_confidence_interval(
+def _is_in_block(place: FramePlace, block_start: FramePlace) -> bool:
+    """Whether a frame is in the block that starts with ``block_start``."""
+    is_same_sequence = place.sequence == block_start.sequence
+    return is_same_sequence and 0 <= place.frame - block_start.frame < _BLOCK_FRAMES
+
+
+def _confidence_half_width(
     errors: Float64[np.ndarray, "2 n"], block_indices: Indices
 ) -> float | None:
     """Half the width of the 95% interval of the gain; None for a single block.
 
-    The rows of ``errors`` are those of the start and of the learned weights. Whole blocks are
-    resampled, because neighbouring frames err alike.
+    The rows of ``errors`` are those of the start and of the learned weights. The standard error of
+    the gain is found by a bootstrap of whole blocks, because neighbouring frames err alike, and is
+    multiplied by the quantile of Student's distribution.
     """
     num_blocks = int(block_indices[-1]) + 1
     if num_blocks < 2:

@@ -88,21 +88,23 @@ class VideoSchedule:
         ``step`` counts from 0, and ``fraction_done`` says how much of the run lies before it. A
         milestone of 15 means that epochs 1 to 15 are trained at the full rate.
         """
-        warm_up = min(1.0, (step + 1) / self.warm_up) if self.warm_up else 1.0
+        warm_up_factor = min(1.0, (step + 1) / self.warm_up) if self.warm_up else 1.0
         if not self.milestones:
-            return warm_up * (1 + math.cos(math.pi * min(fraction_done, 1.0))) / 2  # half a cosine
+            half_cosine = (1 + math.cos(math.pi * min(fraction_done, 1.0))) / 2
+            return warm_up_factor * half_cosine
         epoch = self.passes_before(step)
-        passed_milestones = [
-            milestone for milestone in self.milestones if epoch >= milestone - _ROUNDING_ERROR
-        ]
-        return warm_up * _MILESTONE_FACTOR ** len(passed_milestones)
+        num_passed = sum(epoch >= milestone - _ROUNDING_ERROR for milestone in self.milestones)
+        return warm_up_factor * _MILESTONE_FACTOR**num_passed
 
     def passes_before(self, step: int) -> float:
         """Number of passes through the targets that are done before a step."""
         return step * self.batches / self.epoch_batches
 
     def is_validation_due(self, step: int) -> bool:
-        """Whether a validation follows a step, counted from 1."""
+        """Whether a validation follows a step, counted from 1.
+
+        Validation k of n is due at the first step at which k / n of the run are done.
+        """
         if self.validations is None:
             return self.ends_epoch(step)
         num_due = step * self.validations // self.steps
@@ -169,10 +171,11 @@ class TimeBudget:
         return max(self.fraction_done, min(1.0, self.used_seconds / training_seconds))
 
     def is_validation_due(self) -> bool:
-        """Whether the time of the next validation has come."""
-        num_validations = self.num_validations or 0
-        num_due = int(self.fraction_done * num_validations + _ROUNDING_ERROR)
-        num_done = int(self.fraction_at_validation * num_validations + _ROUNDING_ERROR)
+        """Whether the time of the next validation has come; never without a number of them."""
+        if self.num_validations is None:
+            return False
+        num_due = int(self.fraction_done * self.num_validations + _ROUNDING_ERROR)
+        num_done = int(self.fraction_at_validation * self.num_validations + _ROUNDING_ERROR)
         return num_due > num_done
 
 

@@ -62,7 +62,7 @@ def complete_video_config(given: VideoConfig, fields: Collection[str]) -> VideoC
     3. All other numbers: those of the preset, replaced by the given fields.
     """
     start = given.start if "start" in fields else None
-    encoder = given.blueprint.encoder if "blueprint.encoder" in fields else None
+    given_encoder = given.blueprint.encoder if "blueprint.encoder" in fields else None
     pose = given.blueprint.pose if "blueprint.pose" in fields else None
     if pose is PoseKind.NONE:
         # Motion comes from the recorded poses; without poses, the stereo pair alone gives it.
@@ -73,15 +73,17 @@ def complete_video_config(given: VideoConfig, fields: Collection[str]) -> VideoC
 
     if "preset" in fields:
         preset = given.preset
-    elif _can_refine_embedded_model(given.data, start=start, encoder=encoder, pose=pose):
+    elif _can_refine_embedded_model(given.data, start=start, encoder=given_encoder, pose=pose):
         preset = "clip"
     else:
         preset = "default"
     is_clip = preset == "clip"
 
-    if encoder is None and (is_clip or _starts_from_embedded_model(start)):
+    if given_encoder is not None:
+        encoder = given_encoder
+    elif is_clip or _starts_from_embedded_model(start):
         encoder = EMBEDDED_ENCODER
-    elif encoder is None:
+    else:
         encoder = _PUBLISHED_ENCODER
     data = override_fields(
         _default_data(given.data.roots, is_clip=is_clip), given.data, fields, "data."
@@ -106,13 +108,14 @@ def _can_refine_embedded_model(
 
     ``start``, ``encoder`` and ``pose`` are None where the user did not give them.
     """
-    starts_from_other_weights = start is not None and not _starts_from_embedded_model(start)
-    has_other_networks = encoder not in (None, EMBEDDED_ENCODER)
-    has_other_motion = pose not in (None, PoseKind.GEOMETRY) or _is_in_metres(data)
+    if start is not None and not _starts_from_embedded_model(start):
+        return False
+    if encoder not in (None, EMBEDDED_ENCODER):
+        return False
+    if pose not in (None, PoseKind.GEOMETRY) or _is_in_metres(data):
+        return False
     # Motion by geometry needs fixed focal lengths.
-    return not (
-        starts_from_other_weights or has_other_networks or has_other_motion or data.learn_camera
-    )
+    return not data.learn_camera
 
 
 def _is_in_metres(data: VideoData) -> bool:

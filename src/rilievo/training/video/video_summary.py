@@ -51,16 +51,18 @@ def camera_trajectories(motions: Motions) -> list[Points]:
     target stands at the origin.
     """
     next_target: dict[FramePlace, FramePlace] = {}
-    # In reverse order, so that the nearest later source is the last one to be stored.
-    for target, source in sorted(motions, reverse=True):
-        if source.sequence == target.sequence and source > target:
+    # Pairs are sorted by target and then by source, so the first later source is the nearest one.
+    for target, source in sorted(motions):
+        is_later = source.sequence == target.sequence and source > target
+        if is_later and target not in next_target:
             next_target[target] = source
-    continued = {target for target in next_target.values() if target in next_target}
 
     longest_by_sequence: dict[int, list[np.ndarray]] = {}
-    for first_target in sorted(set(next_target) - continued):
+    first_targets = set(next_target) - set(next_target.values())
+    for first_target in sorted(first_targets):
         positions = _positions_along_chain(first_target, next_target, motions)
-        if len(positions) > len(longest_by_sequence.get(first_target.sequence, [])):
+        longest = longest_by_sequence.get(first_target.sequence, [])
+        if len(positions) > len(longest):
             longest_by_sequence[first_target.sequence] = positions
     return [np.array(positions) for positions in longest_by_sequence.values()]
 

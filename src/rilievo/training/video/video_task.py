@@ -314,9 +314,11 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         """Whether an error is the smallest; to replace the start it must be clearly smaller."""
         best_error = self.state.best_error
         if best_error is None:
-            return error < float("inf")
+            return error < math.inf
         is_start_best = self._keeps_best and self.state.step > 0 and self.state.best_step == 0
-        return error < best_error * (1 - _MIN_GAIN if is_start_best else 1)
+        if is_start_best:
+            return error < best_error * (1 - _MIN_GAIN)
+        return error < best_error
 
     def _limit_depth_change(self, log: Journal, progress: Progress) -> float | None:
         """Move the weights back towards the start, if depth of other places has changed too much.
@@ -450,6 +452,8 @@ def _start_error(run: Path) -> float | None:
 
 def _depth_change_at_step(run: Path, step: int) -> float | None:
     """Change of depth of other places at a validated step; None without replay."""
-    rows = read_log_rows(run, VALIDATION_LOG)
-    cells = [row.get("elsewhere") for row in rows if row["step"] == str(step)]
-    return float(cells[-1]) if cells and cells[-1] else None
+    for row in reversed(read_log_rows(run, VALIDATION_LOG)):
+        if row["step"] == str(step):
+            cell = row.get("elsewhere")
+            return float(cell) if cell else None
+    return None
