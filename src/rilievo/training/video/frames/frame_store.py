@@ -8,7 +8,7 @@ killed resumes near where it was.
 import hashlib
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from io import FileIO
 from pathlib import Path
@@ -254,37 +254,49 @@ def _store_missing_images(
 ) -> None:
     """Decode and store the wanted images that the store lacks, and write its description."""
     num_images = len(sequence.files)
-    frame_bytes = _frame_bytes(size)
-    stored_description = files.read_description()
-    if stored_description is not None and stored_description.count != num_images:
-        stored_description = None
-    description = stored_description or StoreDescription(
-        sequence=sequence.id, size=size, count=num_images
-    )
-    records = files.read_records(num_images, size)
+    description = files.read_description()
+    is_complete = description is not None and description.count == num_images
+    if description is None or not is_complete:
+        description = StoreDescription(sequence=sequence.id, size=size, count=num_images)
     needed = range(num_images) if wanted is None else sorted(set(wanted))
-    # Frames that are known to be broken are not decoded again.
-    stored = {index for index in needed if records[index]["state"] == FrameState.STORED}
-    done = stored | {index for index in needed if str(index) in description.broken}
-    if len(done) == len(needed) and stored_description is not None:
+    # A store without description is that of a run that was stopped. If the power failed, not all
+    # its frames had reached the disk.
+    stored = _find_stored_frames(files, size, num_images, needed, checks_pixels=not is_complete)
+    missing = [
+        index for index in needed if index not in stored and str(index) not in description.broken
+    ]
+    if is_complete and not missing:
         return
 
-    if stored and stored_description is None:
-        # A run was stopped. If the power failed, not all its frames had reached the disk.
-        done -= set(damaged_frame_indices(files.frames, records, sorted(stored), frame_bytes))
-    missing = [index for index in needed if index not in done]
     if missing:
         files.check_free_space(len(missing), size)
         frame_reader = FrameReader(sequence, size)
+        num_done = len(needed) - len(missing)
         # Threads pay off, because Pillow releases the GIL while it decodes.
         images = map_ahead(frame_reader.read, missing, workers=min(8, os.cpu_count() or 1))
-        with _FrameWriter(files, num_images, frame_bytes) as writer:
-            for num_decoded, (index, image) in enumerate(zip(missing, images, strict=True), 1):
+        with _FrameWriter(files, num_images, _frame_bytes(size)) as writer:
+            for index, image in zip(missing, images, strict=True):
                 writer.write_frame_or_reason(index, image)
+                num_done += 1
                 if progress is not None:
-                    progress(sequence.id, len(done) + num_decoded, len(needed))
+                    progress(sequence.id, num_done, len(needed))
         description = replace(description, broken={**description.broken, **writer.broken})
     files.write_description(description)
+
+
+def _find_stored_frames(
+    files: CacheFiles, size: Size, count: int, indices: Iterable[int], *, checks_pixels: bool
+) -> set[int]:
+    """Find which of the frames with these indices are stored, of ``count`` frames in all.
+
+    With ``checks_pixels``, frames whose pixels do not have their checksum do not count.
+    """
+    records = files.read_records(count, size)
+    stored = {index for index in indices if records[index]["state"] == FrameState.STORED}
+    if checks_pixels and stored:
+        damaged = damaged_frame_indices(files.frames, records, sorted(stored), _frame_bytes(size))
+        stored -= set(damaged)
+    return stored
 
 
 def _store_video_frames(

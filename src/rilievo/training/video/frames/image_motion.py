@@ -42,6 +42,8 @@ _REWEIGHTINGS = 10
 """Iterations of the fit of a rotation, each of which reweights displacements by their errors."""
 _MIN_ERROR = 0.05
 """Error below which a displacement weighs no more [px]."""
+_STRIDE_TOLERANCE = 0.1
+"""Fraction of a frame that a stride may lack of the one that gives enough parallax."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,8 +176,8 @@ def find_moving_frames(
     last_kept: np.ndarray | None = None
     for index, frame in frames:
         grey_frame = grey(frame)
-        motion = _CUT if last_kept is None else motion_between(last_kept, grey_frame, K)
-        if motion.is_cut:
+        motion = None if last_kept is None else motion_between(last_kept, grey_frame, K)
+        if motion is None or motion.is_cut:
             runs.append([index])
             last_kept = grey_frame
             continue
@@ -202,12 +204,10 @@ def stride_for_parallax(parallax: float, width: int, min_parallax: float = ENOUG
     ``parallax`` is the median between successive frames [px], or NaN if it is not known, and
     ``min_parallax`` the one to reach [px at a width of 640].
     """
-    # Also true for NaN.
-    if not parallax > 0:
+    if math.isnan(parallax) or parallax <= 0:
         return 1
     required_parallax = min_parallax * width / 640
-    # A stride that lacks at most a tenth of a frame is good enough.
-    stride = math.ceil(required_parallax / parallax - 0.1)
+    stride = math.ceil(required_parallax / parallax - _STRIDE_TOLERANCE)
     return min(LARGEST_STRIDE, max(1, stride))
 
 
@@ -313,21 +313,27 @@ def motion_notes(
     if frames.fault is not None:
         notes.append(frames.fault)
     if moving_frames.still or moving_frames.cuts or stride > 1:
-        texts = []
-        if moving_frames.still:
-            texts.append(
-                f"rilievo skips {moving_frames.still:,} of {frames.count:,} frames, because the "
-                "camera hardly moves"
-            )
-        if moving_frames.cuts:
-            texts.append(f"the footage has {count_text(moving_frames.cuts, 'cut')}")
-        texts.append(f"the stride is {stride} (median parallax {parallax:.1f} px per frame)")
-        notes.append(f"{name}: {'; '.join(texts)}")
-    # Also false if the parallax is NaN, since it was not measured.
-    if parallax * 640 / width < _MIN_PARALLAX:
+        notes.append(f"{name}: {_describe_runs(moving_frames, stride, frames.count)}")
+    # The parallax is NaN if it was not measured.
+    if not math.isnan(parallax) and parallax * 640 / width < _MIN_PARALLAX:
         notes.append(
             f"{name}: the camera turns but hardly moves (median parallax {parallax:.2f} px per "
             f"frame), so depth can hardly be learned, even from frames that are {LARGEST_STRIDE} "
             "frames apart"
         )
     return notes
+
+
+def _describe_runs(moving_frames: MovingFrames, stride: int, num_frames: int) -> str:
+    """Describe the frames that are skipped, the cuts and the stride of a sequence."""
+    texts = []
+    if moving_frames.still:
+        texts.append(
+            f"rilievo skips {moving_frames.still:,} of {num_frames:,} frames, because the "
+            "camera hardly moves"
+        )
+    if moving_frames.cuts:
+        texts.append(f"the footage has {count_text(moving_frames.cuts, 'cut')}")
+    parallax = moving_frames.parallax
+    texts.append(f"the stride is {stride} (median parallax {parallax:.1f} px per frame)")
+    return "; ".join(texts)

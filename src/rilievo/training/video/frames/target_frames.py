@@ -96,23 +96,15 @@ class Batch:
 
 def collate(samples: list[TargetSample], device: torch.device | str = "cpu") -> Views:
     """Stack samples into tensors on a device; colours become floats in 0..1."""
-    first = samples[0]
-    assert all(sample.maps.keys() == first.maps.keys() for sample in samples), (
-        "all samples are of one set"
-    )
+    map_names = samples[0].maps.keys()
+    assert all(sample.maps.keys() == map_names for sample in samples), "all samples are of one set"
     frames = _stack_float_frames([sample.frames for sample in samples], device)
     seen_frames = frames
     if any(sample.seen is not None for sample in samples):
         seen_frames = _stack_float_frames(
             [sample.frames if sample.seen is None else sample.seen for sample in samples], device
         )
-    coarser_levels = [
-        _stack_float_frames([sample.pyramid[level] for sample in samples], device)
-        for level in range(len(first.pyramid))
-    ]
-    # From levels of frames to a pyramid for each frame. Not strict: without pyramids of the
-    # sources, the coarser levels have the target alone.
-    target_pyramid, *source_pyramids = zip(frames, *coarser_levels, strict=False)
+    target_pyramid, *source_pyramids = _stack_pyramids(samples, frames, device)
     motions_by_source = zip(*(sample.source_T_target for sample in samples), strict=True)
     true_motions_by_source = zip(*(sample.true_motion for sample in samples), strict=True)
     return Views(
@@ -132,9 +124,28 @@ def collate(samples: list[TargetSample], device: torch.device | str = "cpu") -> 
         valid=_stack_valid_masks(samples, device),
         maps={
             name: _to_device(np.stack([sample.maps[name] for sample in samples]), device)
-            for name in first.maps
+            for name in map_names
         },
     )
+
+
+def _stack_pyramids(
+    samples: list[TargetSample],
+    frames: tuple[Float32[Tensor, "b 3 h w"], ...],
+    device: torch.device | str,
+) -> list[tuple[Float32[Tensor, "b 3 _ _"], ...]]:
+    """Pyramid of the targets and, if the samples have them, of each of their sources.
+
+    ``frames`` are the finest level, the targets first.
+    """
+    num_coarser_levels = len(samples[0].pyramid)
+    coarser_levels = [
+        _stack_float_frames([sample.pyramid[level] for sample in samples], device)
+        for level in range(num_coarser_levels)
+    ]
+    # Samples are stored level by level. Without coarser sources, the levels have targets alone, so
+    # the zip ends after the pyramid of the targets.
+    return list(zip(frames, *coarser_levels, strict=False))
 
 
 def _stack_float_frames(
