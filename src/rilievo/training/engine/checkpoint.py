@@ -120,15 +120,15 @@ def load_checkpoint(
 
 def _load_optimizer(optimizer: Optimizer, stored: dict[str, Any]) -> None:
     """Load the state of an optimizer; ``ValueError`` if it belongs to another one."""
-    # torch itself accepts anything.
     expected_settings = [_settings_except_rate(group) for group in optimizer.param_groups]
     # Whether updates are fused depends on the device of this run, not of the stored one.
-    fused = {"fused": optimizer.defaults.get("fused")}
-    groups = [{**group, **fused} for group in stored["param_groups"]]
+    is_fused = optimizer.defaults.get("fused")
+    groups = [{**group, "fused": is_fused} for group in stored["param_groups"]]
     optimizer.load_state_dict({**stored, "param_groups": groups})
 
-    settings = [_settings_except_rate(group) for group in optimizer.param_groups]
-    if settings != expected_settings:
+    # torch itself accepts any settings and values, so they are compared after loading.
+    loaded_settings = [_settings_except_rate(group) for group in optimizer.param_groups]
+    if loaded_settings != expected_settings:
         raise ValueError("its optimizer has different settings")
     for group in optimizer.param_groups:
         if not 0 <= float(group["lr"]) < _MAX_PLAUSIBLE_VALUE:
@@ -143,6 +143,8 @@ def _settings_except_rate(group: dict[str, Any]) -> dict[str, Any]:
 
 def _check_adam_state(state: Mapping[str, Any], weight_shape: torch.Size) -> None:
     """Check Adam's state for one weight; an empty state is valid, before the first step."""
+    if not state:
+        return
     for name, value in state.items():
         expected_shape = torch.Size() if name == "step" else weight_shape
         is_known = name in _ADAM_STATE and isinstance(value, Tensor)
@@ -152,7 +154,7 @@ def _check_adam_state(state: Mapping[str, Any], weight_shape: torch.Size) -> Non
             raise ValueError(
                 f"its optimizer has taken {value.item()} steps, which is not plausible"
             )
-    if state and len(state) < len(_ADAM_STATE):
+    if not all(name in state for name in _ADAM_STATE):
         raise ValueError("the state of its optimizer is incomplete")
 
 

@@ -228,6 +228,7 @@ class TrainingLoop(Generic[State]):
 
                 must_stop = signals.stop_requested or state.step == stop_at
                 is_checkpoint_step = state.step % task.checkpoint_steps == 0
+                # All processes decide this alike. By the clock, only the first one decides.
                 if must_stop or is_validation_due or task.is_over or is_checkpoint_step:
                     self._check_weights_and_save(log)
                 elif self._is_checkpoint_due_by_clock():
@@ -300,17 +301,18 @@ class TrainingLoop(Generic[State]):
         task = self._task
         state = self._task.state
 
-        step_losses = [torch.stack([*losses.values()]) for losses in self._losses]
-        local_means = torch.stack(step_losses).mean(dim=0)
+        losses_by_batch = [torch.stack([*losses.values()]) for losses in self._losses]
+        local_means = torch.stack(losses_by_batch).mean(dim=0)
         means = self._fabric.all_reduce(local_means, reduce_op="mean")
-        num_images = len(self._losses) * task.images_per_step / task.accumulate
-        seconds = max(state.seconds - self._seconds_at_row, 1e-9)
+        images_per_batch = task.images_per_step / task.accumulate
+        num_images = len(self._losses) * images_per_batch
+        seconds_since_row = max(state.seconds - self._seconds_at_row, 1e-9)
         row = {
             "step": state.step,
             **task.log_columns(),
             "learning_rate": self._optimizer.param_groups[-1]["lr"],
             **dict(zip(self._loss_names, means.tolist(), strict=True)),
-            "images_per_second": num_images / seconds,
+            "images_per_second": num_images / seconds_since_row,
             "seconds": state.seconds,
         }
         self._losses = []
@@ -356,6 +358,8 @@ class TrainingLoop(Generic[State]):
         self._fabric.barrier()
 
     def _restore_losses(self, losses_by_name: Mapping[str, tuple[float, ...]]) -> None:
+        """Restore the losses of each batch since the last row, stored as columns by name."""
+        # Not strict, since a broken checkpoint may have columns of different lengths.
         for batch_losses in zip(*losses_by_name.values(), strict=False):
             losses = torch.tensor(batch_losses, device=self._fabric.device)
             self._losses.append(dict(zip(losses_by_name, losses, strict=True)))

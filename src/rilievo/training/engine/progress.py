@@ -43,7 +43,8 @@ class Progress:
         self._images_per_step = images_per_step
         self._clock = clock
         self._steps = steps
-        self._step = self._first_step = first_step
+        self._first_step = first_step
+        self._step = first_step
         self._start_fraction = first_step / steps if steps else done
         self._start_time = clock()
         self._last_line_time = -float("inf")
@@ -82,15 +83,14 @@ class Progress:
             return
         self._last_line_time = now
 
-        loss_text = "" if loss is None else f"loss {float(loss):.4g}"
+        loss_texts = [] if loss is None else [f"loss {float(loss):.4g}"]
         if self._bar is not None:
-            self._bar.set_description_str(loss_text or "train")
+            self._bar.set_description_str(loss_texts[0] if loss_texts else "train")
             return
         fraction = min(self._fraction_by_steps() if done is None else done, 1.0)
         position = f"{fraction:.0%}" if self._steps is None else f"of {self._steps}"
         speed_and_time = self._speed_and_time_left(now - self._start_time, fraction)
-        texts = [f"step {self._step} {position}", loss_text, *speed_and_time]
-        self.print_line(", ".join(text for text in texts if text))
+        self.print_line(", ".join([f"step {self._step} {position}", *loss_texts, *speed_and_time]))
 
     def print_line(self, text: str) -> None:
         """Print a line, unless the run is silent."""

@@ -199,9 +199,10 @@ class RunFolder(Generic[Config, Record]):
                 f"{printable(self.path / CONFIG)}: was not written by this kind of training: "
                 "choose another folder"
             )
+        is_overwritten = not resume and not self.has_weights
+        if is_overwritten:
+            return config
         if not resume:
-            if not self.has_weights:
-                return config
             raise OutputError(
                 path=printable(self.path),
                 problem=Text(
@@ -243,9 +244,12 @@ class RunFolder(Generic[Config, Record]):
         text = to_json(config, indent=2)
         for folder in folders:
             path = self.path / folder / CONFIG
-            is_run_folder = path.parent == self.path
-            is_written = self.has_config if is_run_folder else _has_text(path, text)
-            if not is_written:
+            if path.parent == self.path:
+                # A resumed run keeps its configuration, whose paths may be spelled differently.
+                is_up_to_date = self.has_config
+            else:
+                is_up_to_date = _has_text(path, text)
+            if not is_up_to_date:
                 make_folder(path.parent)
                 write_text(path, text)
 

@@ -30,6 +30,7 @@ _COLUMNS_WITHOUT_CURVES = frozenset(
 )
 _MAX_CURVE_POINTS = 600
 _MAX_PICTURES = 6  # of the held-out frame, over the whole run
+_ROWS_PER_PICTURE = 5  # frame, depth, two warped sources and mask, of equal height
 _MAX_NAME_LENGTH = 60  # charts take time to draw longer names
 
 Rows = Sequence[Mapping[str, str]]
@@ -73,7 +74,7 @@ def write_training_page(
         notes=notes,
         held_out=validation_charts,
         curves=training_charts,
-        items=list(_frame_entry(run / "pictures")),
+        items=_frame_entries(run / "pictures"),
         differences=differences,
         config=list(_flatten(config)),
         record=list(_flatten(record)),
@@ -88,7 +89,10 @@ def _csv_rows(path: Path) -> Iterator[Mapping[str, str]]:
 
 
 def _chart_columns(rows: Rows) -> Iterator[Chart]:
-    """Draw all losses in one chart, and each other column in its own, with a curve for each set."""
+    """Draw all losses in one chart, and each other column in its own, with a curve for each set.
+
+    The sets are the values of the column ``set``, such as the data sets of a validation.
+    """
     if not rows or _STEP not in rows[0]:
         return
     # Cells beyond those of the header have no name.
@@ -96,17 +100,19 @@ def _chart_columns(rows: Rows) -> Iterator[Chart]:
     loss_names = [name for name in names if "loss" in name]
     if loss_names:
         loss_curves = {name: _finite_values_by_step(rows, name) for name in loss_names}
-        yield from _chart_curves(loss_curves, "loss")
+        yield from _chart_changing_curves(loss_curves, "loss")
+
     rows_by_set: dict[str, list[Mapping[str, str]]] = {}
     for row in rows:
         rows_by_set.setdefault(row.get("set", ""), []).append(row)
     for name in names:
-        if name not in loss_names:
-            curves = {
-                set_name: _finite_values_by_step(set_rows, name)
-                for set_name, set_rows in rows_by_set.items()
-            }
-            yield from _chart_curves(curves, name.replace("_", " "))
+        if name in loss_names:
+            continue
+        curve_by_set = {
+            set_name: _finite_values_by_step(set_rows, name)
+            for set_name, set_rows in rows_by_set.items()
+        }
+        yield from _chart_changing_curves(curve_by_set, name.replace("_", " "))
 
 
 def _finite_values_by_step(rows: Rows, name: str) -> dict[int, float]:
@@ -120,17 +126,21 @@ def _finite_values_by_step(rows: Rows, name: str) -> dict[int, float]:
     return {step: value for step, value in curve.items() if math.isfinite(value)}
 
 
-def _chart_curves(curves: Mapping[str, dict[int, float]], label: str) -> Iterator[Chart]:
-    """Yield a chart of curves over the steps, unless all curves are constant or have one value."""
-    label = label[:_MAX_NAME_LENGTH]
+def _chart_changing_curves(
+    value_by_step_by_name: Mapping[str, dict[int, float]], name: str
+) -> list[Chart]:
+    """Chart curves over the steps; no chart if all curves are constant or have one value."""
     curves = {
-        name.replace("_", " ")[:_MAX_NAME_LENGTH]: curve
-        for name, curve in curves.items()
-        if len(curve) > 1
+        curve_name.replace("_", " ")[:_MAX_NAME_LENGTH]: value_by_step
+        for curve_name, value_by_step in value_by_step_by_name.items()
+        if len(value_by_step) > 1
     }
     has_change = any(len(set(curve.values())) > 1 for curve in curves.values())
-    if not has_change:
-        return
+    return [_chart_curves(curves, name[:_MAX_NAME_LENGTH])] if has_change else []
+
+
+def _chart_curves(curves: Mapping[str, dict[int, float]], label: str) -> Chart:
+    """Chart curves over the steps, by their names; ``label`` names the vertical axis."""
     with chart_canvas() as canvas:
         [axes] = canvas.axes
         for index, (name, curve) in enumerate(curves.items()):
@@ -146,33 +156,27 @@ def _chart_curves(curves: Mapping[str, dict[int, float]], label: str) -> Iterato
     first_value = first_curve[min(first_curve)]
     last_value = first_curve[max(first_curve)]
     caption = f"{label}: {first_value:.4g} at the start, {last_value:.4g} at the end"
-    yield Chart(svg=canvas.svg, description=f"{caption}.", caption=caption)
+    return Chart(svg=canvas.svg, description=f"{caption}.", caption=caption)
 
 
-def _frame_entry(folder: Path) -> Iterator[ImageEntry]:
-    """Yield an entry that shows the depth of one frame at several steps, if there are pictures."""
+def _frame_entries(folder: Path) -> list[ImageEntry]:
+    """Make an entry that shows the depth of one frame at several steps, if there are pictures."""
     paths = _picture_paths_by_step(folder)
     panels: list[Panel] = []
     for step in _spread_steps(sorted(paths)):
         picture = _read_picture(paths[step])
         if picture is None:
             continue
-        # A picture has five rows of equal height: frame, depth, two warped sources, mask.
-        height = picture.shape[0] // 5
+        row_height = picture.shape[0] // _ROWS_PER_PICTURE
         if not panels:
-            frame = np.ascontiguousarray(picture[:height])
+            frame = np.ascontiguousarray(picture[:row_height])
             panels.append(photo_panel(frame))
-        depth = np.ascontiguousarray(picture[height : 2 * height])
+        depth = np.ascontiguousarray(picture[row_height : 2 * row_height])
         panels.append(photo_panel(depth, f"Depth at step {step:,}"))
     if not panels:
-        return
-    yield ImageEntry(
-        name="A held-out frame" if len(panels) > 2 else "A frame",
-        label="",
-        value="",
-        numbers=(),
-        panels=tuple(panels),
-    )
+        return []
+    name = "A held-out frame" if len(panels) > 2 else "A frame"
+    return [ImageEntry(name=name, label="", value="", numbers=(), panels=tuple(panels))]
 
 
 def _spread_steps(steps: Sequence[int]) -> list[int]:

@@ -30,15 +30,12 @@ class SignalDeferral:
     def __enter__(self) -> "SignalDeferral":
         if not self._defers:
             return self
+        # Handlers that the user installed stay.
+        replaceable_handlers = (signal.default_int_handler, raise_unless_repeated)
         for signal_number in (signal.SIGINT, signal.SIGTERM):
-            # A handler that the user installed stays.
-            if signal.getsignal(signal_number) in (
-                signal.default_int_handler,
-                raise_unless_repeated,
-            ):
-                self._previous_handlers[signal_number] = signal.signal(
-                    signal_number, self._handle_signal
-                )
+            if signal.getsignal(signal_number) in replaceable_handlers:
+                previous_handler = signal.signal(signal_number, self._handle_signal)
+                self._previous_handlers[signal_number] = previous_handler
         return self
 
     def __exit__(self, *_: object) -> None:

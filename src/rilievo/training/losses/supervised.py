@@ -125,22 +125,25 @@ def log_gradient_loss(
 ) -> Scalar:
     """Sum |differences| of log depth errors between pixels two strides apart, over four strides.
 
-    The sum of each stride is divided by its number of valid pixels, as in Probe3D.
+    The sum of each stride is divided by its number of valid pixels, as in Probe3D. With the form
+    ``OLD``, images of the batch are compared in place of pixels: the old program took tensors
+    (batch, 1, rows, columns) for (rows, columns), and found no pairs along the single channel.
     """
     error = _log_error(predicted, true, valid)
-    # The old program took tensors (batch, 1, rows, columns) for (rows, columns). It compares along
-    # the batch, and not along the second axis, as a single channel has no pairs.
-    axes = (1, 2) if form is GradientForm.HEAD else (0,)
+    every_image = slice(None)
     total = torch.zeros_like(error.sum())
     for stride in _GRADIENT_STRIDES:
         if form is GradientForm.HEAD:
-            strided_error, strided_valid = (x[:, ::stride, ::stride] for x in (error, valid))
+            sampled = (every_image, slice(None, None, stride), slice(None, None, stride))
+            axes = (1, 2)
         else:
-            strided_error = error[::stride]
-            strided_valid = valid[::stride]
-        count = strided_valid.sum().clamp(min=1)
+            sampled = (slice(None, None, stride),)
+            axes = (0,)
+        sampled_error = error[sampled]
+        sampled_valid = valid[sampled]
+        num_valid = sampled_valid.sum().clamp(min=1)
         for axis in axes:
-            total = total + _sum_of_differences(strided_error, strided_valid, axis) / count
+            total = total + _sum_of_differences(sampled_error, sampled_valid, axis) / num_valid
     return total
 
 
