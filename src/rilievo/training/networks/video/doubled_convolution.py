@@ -126,8 +126,10 @@ def _memory_layout(weight: Tensor) -> torch.memory_format:
 def _phase_kernels(weight: Tensor, layout: torch.memory_format) -> Tensor:
     """2×2 kernels of the four phases, stacked along the outputs.
 
-    For the phase (a, b), the output o and the channel c, the kernel at (s, u) is the sum of those
-    weights (t, r) that fall on this pixel.
+    The entry of a kernel for a pixel of the small map is the sum of those weights that fall on this
+    pixel after doubling. The indices of the sum are a and b for the row and column of the phase, s
+    and u for those of the pixel, t and r for those of the weight, o for the output, c for the input
+    channel.
     """
     taps = weight.new_tensor(_PHASE_TAPS)
     kernels = torch.einsum("ast,bur,octr->abocsu", taps, taps, weight)
@@ -152,13 +154,17 @@ def _phase_views(phases: Tensor, output: Tensor) -> Iterator[tuple[Tensor, Tenso
 
 
 def _replication_pad_gradient(padded_gradient: Tensor) -> Tensor:
-    """Backward pass of padding a map by its border; the gradient of the border is added to it."""
+    """Gradient of a map, from that of the map padded by repeating its border, which is overwritten.
+
+    A padding pixel is a copy of the border pixel beside it, so its gradient is added to that one.
+    """
+    gradient = padded_gradient
     for dim in (2, 3):
-        last = padded_gradient.shape[dim] - 1
-        for border, inside in ((0, 1), (last, last - 1)):
-            padded_gradient.select(dim, inside).add_(padded_gradient.select(dim, border))
-        padded_gradient = padded_gradient.narrow(dim, 1, last - 1)
-    return padded_gradient
+        last = gradient.shape[dim] - 1
+        for padding, border in ((0, 1), (last, last - 1)):
+            gradient.select(dim, border).add_(gradient.select(dim, padding))
+        gradient = gradient.narrow(dim, 1, last - 1)
+    return gradient
 
 
 def _conv_gradients(

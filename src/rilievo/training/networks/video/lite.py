@@ -72,11 +72,12 @@ class LiteDecoder(nn.Module):
         super().__init__()
         self.scales = tuple(scales)
         coarsest = len(_DECODER_CHANNELS) - 1
-        steps = [ConvELU(_STAGE_CHANNELS[coarsest], _DECODER_CHANNELS[coarsest])]
+        convolutions = [ConvELU(_STAGE_CHANNELS[coarsest], _DECODER_CHANNELS[coarsest])]
         for level in reversed(range(coarsest)):
             in_channels = _DECODER_CHANNELS[level + 1] + _STAGE_CHANNELS[level]
-            steps.append(ConvELU(in_channels, _DECODER_CHANNELS[level]))
-        self.steps = nn.ModuleList(steps)
+            convolutions.append(ConvELU(in_channels, _DECODER_CHANNELS[level]))
+        # Stored weights have these names: the convolution and the head of each level.
+        self.steps = nn.ModuleList(convolutions)
         self.heads = nn.ModuleList(Conv3x3(_DECODER_CHANNELS[scale], outputs) for scale in scales)
 
     def forward(self, features: FeatureMaps) -> tuple[StackAtScale, ...]:
@@ -84,10 +85,11 @@ class LiteDecoder(nn.Module):
         x = features[-1]
         sigmoids: dict[int, StackAtScale] = {}
         coarsest = len(_DECODER_CHANNELS) - 1
-        for step, level in zip(self.steps, reversed(range(coarsest + 1)), strict=True):
+        levels_from_coarsest = reversed(range(coarsest + 1))
+        for convolve, level in zip(self.steps, levels_from_coarsest, strict=True):
             if level < coarsest:
                 x = torch.cat((double_bilinearly(x), features[level]), dim=1)
-            x = step(x)
+            x = convolve(x)
             if level in self.scales:
                 head = self.heads[self.scales.index(level)]
                 sigmoids[level] = torch.sigmoid(double_bilinearly(at_least_float32(head(x))))
@@ -133,12 +135,19 @@ class ChannelAttention(nn.Module):
 
     def forward(self, x: Channels) -> Channels:
         """Return ``x`` plus the scaled attention."""
+        to_query_key_value = self.ask
+        output_projection = self.mix
+        layer_scale = self.share
         size = (x.shape[-2], x.shape[-1])
-        # Each (b, c, h * w), and then split into heads: (b, heads, c / heads, h * w).
-        query, key, value = self.ask(self.norm(x)).flatten(2).chunk(3, dim=1)
-        query = F.normalize(query, dim=-1).unflatten(1, (_HEADS, -1))
-        key = F.normalize(key, dim=-1).unflatten(1, (_HEADS, -1))
-        value = value.unflatten(1, (_HEADS, -1))
+        # Each is (b, c, h * w).
+        all_queries, all_keys, all_values = (
+            to_query_key_value(self.norm(x)).flatten(2).chunk(3, dim=1)
+        )
+        # Split into heads: (b, heads, c / heads, h * w).
+        query = F.normalize(all_queries, dim=-1).unflatten(1, (_HEADS, -1))
+        key = F.normalize(all_keys, dim=-1).unflatten(1, (_HEADS, -1))
+        value = all_values.unflatten(1, (_HEADS, -1))
+        # Similarities of channels, (b, heads, c / heads, c / heads).
         logits = query @ key.transpose(-1, -2) * self.sharpness
         attended = (logits.softmax(dim=-1) @ value).flatten(1, 2).unflatten(-1, size)
-        return x + self.share * self.mix(attended)
+        return x + layer_scale * output_projection(attended)

@@ -1,6 +1,7 @@
 """Read checkpoints of Monodepth2's program, without running code."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,8 +39,10 @@ _SCALE_OF_CHANNELS = {16: 0, 32: 1, 64: 2, 128: 3}
 """Scale of a head by the number of its input channels."""
 _POSE_CHANNELS = 256
 """Channels that the pose decoder computes of each input."""
-_BLOCK = re.compile(r"encoder\.layer([1-4])\.(\d{1,3})\.conv1\.weight")
-_HEAD = re.compile(r"decoder\.(\d{1,3})\.conv\.weight")
+_BLOCK = re.compile(r"encoder\.layer(?P<layer>[1-4])\.(?P<block>\d{1,3})\.conv1\.weight")
+"""Name of a tensor that each block of a ResNet has once."""
+_DECODER_LAYER = re.compile(r"decoder\.(?P<index>\d{1,3})\.conv\.weight")
+"""Name of a weight of the depth decoder, whose last layers are the heads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,18 +148,18 @@ def _read_pose_weights(folder: Path, depth_encoder: ResNetEncoder) -> _PoseWeigh
     # The second layer takes the features of all inputs side by side. A separate pose network has
     # one input, a pair of frames; a shared one has two inputs, one for each frame.
     shape = getattr(entries.get("net.1.weight"), "shape", (0, 0))
-    frames = shape[1] // _POSE_CHANNELS
-    if frames == 2:
+    num_inputs = shape[1] // _POSE_CHANNELS
+    if num_inputs == 2:
         channels = depth_encoder.channels[-1]
         decoder = _make_without_weights(PoseDecoder, channels, num_maps=2, num_motions=1)
         return _PoseWeights(
             kind=PoseKind.SHARED,
             state=_select_and_prefix_weights("decoder", decoder, entries, path),
         )
-    if frames > 2:
+    if num_inputs > 2:
         raise ModelError(
-            f"{path}: contains a pose network for {frames} frames at once; expected one for pairs "
-            "of frames"
+            f"{path}: contains a pose network for {num_inputs} frames at once; expected one for "
+            "pairs of frames"
         )
     return _read_separate_pose_weights(folder, entries)
 
@@ -202,9 +205,10 @@ def _make_without_weights(
 
 def _resnet_name(entries: Entries, path: Path) -> str:
     """Find the ResNet whose layers have as many blocks as the weights."""
-    blocks = [match.groups() for match in map(_BLOCK.fullmatch, entries) if match]
+    block_matches = [match for match in map(_BLOCK.fullmatch, entries) if match]
+    block_counts = Counter(match["layer"] for match in block_matches)
     design = ResNetDesign(
-        blocks=tuple(sum(layer == digit for layer, _ in blocks) for digit in "1234"),
+        blocks=tuple(block_counts[layer] for layer in "1234"),
         has_bottlenecks="encoder.layer1.0.conv3.weight" in entries,
     )
     for name, known_design in RESNETS.items():
@@ -221,18 +225,21 @@ def _read_scales(entries: Entries, path: Path) -> tuple[int, ...]:
 
     Heads are the decoder's layers from ``_FIRST_HEAD_INDEX`` on, with the finest scale first.
     """
-    matches = [match for match in map(_HEAD.fullmatch, entries) if match]
-    head_indices = sorted(int(match[1]) for match in matches if int(match[1]) >= _FIRST_HEAD_INDEX)
+    matches = [match for match in map(_DECODER_LAYER.fullmatch, entries) if match]
+    layer_indices = sorted(int(match["index"]) for match in matches)
+    head_indices = [index for index in layer_indices if index >= _FIRST_HEAD_INDEX]
     weights = [entries[f"decoder.{index}.conv.weight"] for index in head_indices]
     shapes = [tuple(getattr(weight, "shape", ())) for weight in weights]
-    head_scales = [
-        _SCALE_OF_CHANNELS.get(shape[1]) if len(shape) == 4 else None for shape in shapes
-    ]
-    scales = tuple(scale for scale in head_scales if scale is not None)
+    scales = tuple(
+        _SCALE_OF_CHANNELS[shape[1]]
+        for shape in shapes
+        if len(shape) == 4 and shape[1] in _SCALE_OF_CHANNELS
+    )
     expected_indices = range(_FIRST_HEAD_INDEX, _FIRST_HEAD_INDEX + len(head_indices))
     is_consecutive = head_indices == list(expected_indices)
     is_ascending = sorted(set(scales)) == list(scales)
-    if not scales or None in head_scales or not is_consecutive or not is_ascending:
+    has_unknown_heads = len(scales) < len(shapes)
+    if not scales or has_unknown_heads or not is_consecutive or not is_ascending:
         raise ModelError(
             f"{path}: its heads, decoder.{_FIRST_HEAD_INDEX} and after, have the shapes {shapes}; "
             "expected 1 to 4 heads for 16, 32, 64, 128 channels"

@@ -102,15 +102,14 @@ class VideoNetworks(nn.Module):
             sigmoids = self.depth.decoder(target_features)
             motions = self._predict_motions(self.pose, target, sources)
 
-        unscaled = None
-        if self.blueprint.pose is PoseKind.CNN:
-            unscaled = None if self.blueprint.cancels_scale else motions
-            motions = self._scale_by_mean_inverse_depth(motions, sigmoids[0])
+        masks = None if self.mask is None else self.mask(target_features)
+        if self.blueprint.pose is not PoseKind.CNN:
+            return VideoOutput(sigmoids=sigmoids, source_T_target=motions, masks=masks)
         return VideoOutput(
             sigmoids=sigmoids,
-            source_T_target=motions,
-            masks=None if self.mask is None else self.mask(target_features),
-            unscaled=unscaled,
+            source_T_target=self._scale_by_mean_inverse_depth(motions, sigmoids[0]),
+            masks=masks,
+            unscaled=None if self.blueprint.cancels_scale else motions,
         )
 
     def _scale_by_mean_inverse_depth(
@@ -269,19 +268,23 @@ def _fill_from_official(networks: VideoNetworks, folder: Path) -> tuple[str, ...
 def _renumber_heads(
     state: Mapping[str, Tensor], stored_scales: tuple[int, ...], scales: tuple[int, ...]
 ) -> Mapping[str, Tensor]:
-    """Rename the stored heads, whose index is that of their scale, for a network with ``scales``.
+    """Rename the stored heads for a network with other ``scales``; further heads are left out.
 
-    Heads of other scales are left out.
+    Heads are numbered in the order of the scales, so the head of a scale may have another number.
     """
-    stored_heads = tuple(_head_prefix(index) for index in range(len(stored_scales)))
-    renamed = {key: tensor for key, tensor in state.items() if not key.startswith(stored_heads)}
-    for index, scale in enumerate(scales):
-        if scale not in stored_scales:
+    stored_prefixes = [_head_prefix(index) for index in range(len(stored_scales))]
+    renamed = {
+        name: tensor
+        for name, tensor in state.items()
+        if not name.startswith(tuple(stored_prefixes))
+    }
+    for scale, stored_prefix in zip(stored_scales, stored_prefixes, strict=True):
+        if scale not in scales:
             continue
-        stored_prefix = _head_prefix(stored_scales.index(scale))
-        for key, tensor in state.items():
-            if key.startswith(stored_prefix):
-                renamed[_head_prefix(index) + key.removeprefix(stored_prefix)] = tensor
+        prefix = _head_prefix(scales.index(scale))
+        for name, tensor in state.items():
+            if name.startswith(stored_prefix):
+                renamed[prefix + name.removeprefix(stored_prefix)] = tensor
     return renamed
 
 
