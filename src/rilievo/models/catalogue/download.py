@@ -194,19 +194,7 @@ def _describe_failure(error: BaseException, entry: CatalogueEntry) -> str | Text
     """Describe why a download failed, and what to do."""
     host = _server_address(entry)
     if isinstance(error, urllib.error.HTTPError):
-        if error.code in (401, 403):
-            # The token is only sent to the hub.
-            hint = "try again later"
-            if entry.is_on_hub:
-                hint = f"accept the terms of {entry.repository} there, and set HF_TOKEN"
-            return f"{host} refuses the download (HTTP {error.code}): {hint}"
-        if error.code == 404:
-            hint = _MIRROR_HINT if entry.is_on_hub else "update rilievo, in case the file has moved"
-            return f"{host} does not have the file (HTTP 404): {hint}"
-        if 300 <= error.code < 400:
-            hint = _MIRROR_HINT if entry.is_on_hub else "try again later"
-            return f"{host} redirects endlessly or without an address: {hint}"
-        return f"{host} answered with HTTP {error.code}: try again later"
+        return _describe_http_error(error.code, host, entry)
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(cause, OSError) and cause.errno in _DISK_FULL:
         return Text(
@@ -224,6 +212,23 @@ def _describe_failure(error: BaseException, entry: CatalogueEntry) -> str | Text
             _fetch_hint(entry),
         )
     return Text(f"{getattr(cause, 'filename', None) or cache_folder()}: {cause}")
+
+
+def _describe_http_error(status: int, host: str, entry: CatalogueEntry) -> str:
+    """Describe a reply of the server that is not the file, and what to do."""
+    if status in (401, 403):
+        # The token is only sent to the hub.
+        hint = "try again later"
+        if entry.is_on_hub:
+            hint = f"accept the terms of {entry.repository} there, and set HF_TOKEN"
+        return f"{host} refuses the download (HTTP {status}): {hint}"
+    if status == 404:
+        hint = _MIRROR_HINT if entry.is_on_hub else "update rilievo, in case the file has moved"
+        return f"{host} does not have the file (HTTP 404): {hint}"
+    if 300 <= status < 400:
+        hint = _MIRROR_HINT if entry.is_on_hub else "try again later"
+        return f"{host} redirects endlessly or without an address: {hint}"
+    return f"{host} answered with HTTP {status}: try again later"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,11 +260,14 @@ def verified_sha256(path: Path, file: RemoteFile, model: str) -> str:
             "to download it again"
         )
     record = read_hash_record(path)
-    is_unchanged = record is not None and record.stamp == _size_and_mtime_ns(path)
-    digest = record.sha256 if record is not None and is_unchanged else sha256(path)
-    expected = file.sha256
-    if not expected and record is not None:
-        expected = record.sha256
+    if record is not None and record.stamp == _size_and_mtime_ns(path):
+        is_record_current = True
+        digest = record.sha256
+    else:
+        is_record_current = False
+        digest = sha256(path)
+    first_digest = None if record is None else record.sha256
+    expected = file.sha256 or first_digest
     # A published hash may be shortened to its first digits. The first download of a file without a
     # published hash has nothing to compare with.
     if expected and not digest.startswith(expected):
@@ -267,7 +275,7 @@ def verified_sha256(path: Path, file: RemoteFile, model: str) -> str:
             f"model '{model}': {path} has sha256 {digest[:12]}..., expected {expected[:12]}...; "
             "remove the file to download it again"
         )
-    if not is_unchanged:
+    if not is_record_current:
         record_sha256(path, digest)
     return digest
 
@@ -424,10 +432,13 @@ def _check_announced_file(
 ) -> None:
     """Check what the server announces of a file, before the file is downloaded.
 
+    What the catalogue or the server does not state is not compared.
+
     ``response_size`` is the size by the response [bytes], or None if it is not stated.
     """
-    has_other_size = file.size not in (None, announced.size or file.size)
-    if has_other_size or not file.has_hash(announced.sha256 or file.sha256 or ""):
+    has_other_size = bool(announced.size) and file.size not in (None, announced.size)
+    has_other_hash = bool(announced.sha256) and not file.has_hash(announced.sha256 or "")
+    if has_other_size or has_other_hash:
         raise ModelError(
             f"model '{entry.name}': {_server_address(entry)} now has a different "
             f"{file.path}, with "
@@ -448,8 +459,10 @@ def _check_size_and_sha256(entry: CatalogueEntry, file: RemoteFile, download: "_
     """Check a downloaded file against the catalogue, or else against the hub's announcement."""
     expected_size = file.size or download.announced.size
     expected_sha256 = file.sha256 or download.announced.sha256
-    has_expected_size = expected_size in (None, download.size)
-    if has_expected_size and download.sha256.startswith(expected_sha256 or ""):
+    has_expected_size = expected_size is None or download.size == expected_size
+    # A hash in the catalogue may be shortened to its first digits.
+    has_expected_hash = expected_sha256 is None or download.sha256.startswith(expected_sha256)
+    if has_expected_size and has_expected_hash:
         return
     raise ModelError(
         f"model '{entry.name}': {file.path} was received with "

@@ -15,8 +15,8 @@ from rilievo.arrays.shapes import Float, Float64, Mask, Positions, Values
 _GRID_SIDE = 64
 """Rows and columns of the pixels that are fitted."""
 _MAX_STEPS = 100
-_CONVERGED = 1e-10
-"""Last step of the shift, relative to it."""
+_CONVERGED_STEP = 1e-10
+"""Largest last step of the shift, relative to the shift."""
 _FIRST_DAMPING, _MAX_DAMPING = 1e-3, 1e12
 
 
@@ -122,8 +122,13 @@ class _Problem:
 
 
 def _best_shift(problem: _Problem) -> float:
-    """Find the shift with the least squared residuals, by Levenberg-Marquardt from 0."""
-    shift, damping = 0.0, _FIRST_DAMPING
+    """Find the shift with the least squared residuals, by Levenberg-Marquardt from 0.
+
+    With residuals r and derivatives J, a step is -J·r / (J·J (1 + damping)). A step that increases
+    the cost r·r is not taken, and is tried again with more damping, so shorter.
+    """
+    shift = 0.0
+    damping = _FIRST_DAMPING
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         residuals = problem.residuals(shift)
         cost = np.vdot(residuals, residuals)
@@ -138,13 +143,16 @@ def _best_shift(problem: _Problem) -> float:
             step = -gradient / (curvature * (1 + damping))
             new_residuals = problem.residuals(shift + step)
             new_cost = np.vdot(new_residuals, new_residuals)
-            if new_cost <= cost:
-                shift, residuals, cost = shift + float(step), new_residuals, new_cost
-                damping /= 10
-                if abs(step) <= _CONVERGED * max(1.0, abs(shift)):
+            is_improvement = new_cost <= cost  # False if it is NaN
+            if not is_improvement:
+                if damping > _MAX_DAMPING:
                     break
-            elif damping > _MAX_DAMPING:
-                break
-            else:
                 damping *= 10
+                continue
+            shift += float(step)
+            residuals = new_residuals
+            cost = new_cost
+            damping /= 10
+            if abs(step) <= _CONVERGED_STEP * max(1.0, abs(shift)):
+                break
     return shift

@@ -134,17 +134,11 @@ def read_depth_and_focal(outputs: GraphOutputs) -> Inference:
     The depth holds for the predicted focal length. It is converted to the photograph's own focal
     length if that is known, because depth is proportional to it.
     """
-    depth, photo = outputs.depth(), outputs.photo
+    photo = outputs.photo
+    clipped_depth = outputs.depth()
     input_width = np.float32(outputs.inputs.size[1])
     predicted_focal = _predicted_focal(outputs)
-    half_fov = np.arctan(input_width / 2 / predicted_focal)
-    fov = float(np.degrees(2 * half_fov).astype(np.float32)[0])
-    if not (0 < predicted_focal[0] < np.inf and 0 < fov < 180):
-        raise ModelError(
-            f"model '{outputs.model}' returned an invalid focal length: "
-            f"{predicted_focal[0]:g} pixels"
-        )
-
+    fov = _fov_from_focal(predicted_focal, input_width, outputs.model)
     predicted_camera = None
     if photo.camera is None:
         K = K_from_fov(fov, photo.shape)
@@ -153,13 +147,25 @@ def read_depth_and_focal(outputs: GraphOutputs) -> Inference:
     assert camera is not None, "the photograph has a camera, or the network predicted one"
 
     # The graph clips its depth, so depth at the upper limit may really be anywhere beyond.
-    depth = np.where(depth < outputs.family.resizing.farthest, depth, np.float32(INFINITE_DEPTH))
-    # Depth for a focal length that equals the width of the picture.
-    depth_at_unit_focal = depth / (predicted_focal / input_width)
-    return Inference(
-        depth=depth_at_unit_focal * np.float32(camera.focal / photo.shape[1]),
-        camera=predicted_camera,
-    )
+    is_at_limit = ~(clipped_depth < outputs.family.resizing.farthest)
+    depth = np.where(is_at_limit, np.float32(INFINITE_DEPTH), clipped_depth)
+    # Both focal lengths are taken over the width of their picture, which makes them comparable.
+    depth_at_focal_of_one_width = depth / (predicted_focal / input_width)
+    focal_in_widths = np.float32(camera.focal / photo.shape[1])
+    return Inference(depth=depth_at_focal_of_one_width * focal_in_widths, camera=predicted_camera)
+
+
+def _fov_from_focal(focal: Float32[np.ndarray, "1"], width: np.float32, model: str) -> float:
+    """Horizontal field of view [degrees] by a focal length and a width [px].
+
+    Raises:
+        ModelError: If the network of ``model`` predicted an impossible focal length.
+    """
+    half_fov = np.arctan(width / 2 / focal)
+    fov = float(np.degrees(2 * half_fov).astype(np.float32)[0])
+    if not (0 < focal[0] < np.inf and 0 < fov < 180):
+        raise ModelError(f"model '{model}' returned an invalid focal length: {focal[0]:g} pixels")
+    return fov
 
 
 def _predicted_focal(outputs: GraphOutputs) -> Float32[np.ndarray, "1"]:
@@ -249,14 +255,14 @@ def read_points(outputs: GraphOutputs) -> Inference:
     z = point_map.points[..., 2]
     shift, scale = np.float32(fit.shift), np.float32(point_map.scale)
     depth = (z + shift) * scale
+    # The authors resize log(z * scale) = log(depth - shift * scale) of all pixels. Those where it
+    # is not defined get some depth where it is, and are masked out.
     has_log = np.isfinite(depth) & (z > 0)
-    valid = is_surface & np.isfinite(depth) & (depth > 0) & has_log
-    # The authors resize the logarithm of all pixels, so invalid ones need a depth that has one.
-    depth_without_log = np.float32(1 + abs(fit.shift)) * scale
+    depth_in_place_of_undefined = np.float32(1 + abs(fit.shift)) * scale
     normals = point_map.normals
     return Inference(
-        depth=np.where(has_log, depth, depth_without_log),
-        valid=valid,
+        depth=np.where(has_log, depth, depth_in_place_of_undefined),
+        valid=is_surface & has_log & (depth > 0),
         shift=float(shift * scale),
         normals=None if normals is None else _channels_first_normals(normals),
         sky=1 - np.nan_to_num(point_map.mask).clip(0, 1),

@@ -269,7 +269,7 @@ def _http_error_type() -> type[Exception]:
 
 def _describe_failure(error: Exception, repository: str, revision: str) -> str | Text:
     """Describe why a download failed, and what to do."""
-    from huggingface_hub import constants, errors
+    from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
         return Text(
@@ -281,36 +281,50 @@ def _describe_failure(error: Exception, repository: str, revision: str) -> str |
     message = without_password(first_line(error))
     causes = _chain_of_causes(error)
     for cause in causes:
-        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
-            return (
-                f"the disk is full ({constants.HF_HUB_CACHE}): free some space, or set HF_HOME "
-                "to another folder"
-            )
-        if isinstance(cause, errors.GatedRepoError):
-            return (
-                f"its authors restrict access: accept the terms at {hub}/{repository}, and set "
-                "HF_TOKEN"
-            )
-        if isinstance(cause, errors.RevisionNotFoundError):
-            return Text(
-                f"the repository has no revision '{revision}': give a branch, tag or commit"
-            )
-        if isinstance(cause, errors.RepositoryNotFoundError):
-            return (
-                f"{hub} has no such repository, or the repository is private: check the name, or "
-                "set HF_TOKEN"
-            )
-        if isinstance(cause, errors.HfHubHTTPError):
-            status = cause.response.status_code
-            hint = _HINTS_BY_STATUS.get(status, "try again later")
-            return f"{hub} answered with HTTP {status}: {hint}"
+        problem = _describe_known_cause(cause, hub, repository, revision)
+        if problem is not None:
+            return problem
     connection_errors = ConnectionError | TimeoutError | _http_error_type()
     if any(isinstance(cause, connection_errors) for cause in causes):
-        problem = (
-            f"{hub} cannot be reached, did not answer or interrupted the download ({message}): "
+        return Text(
+            f"{hub} cannot be reached, did not answer or interrupted the download ({message}): ",
+            _OFFLINE_HINT,
         )
-        return Text(problem, _OFFLINE_HINT)
     return Text(f"the model cannot be downloaded: {message}")
+
+
+def _describe_known_cause(
+    cause: BaseException, hub: str, repository: str, revision: str
+) -> str | Text | None:
+    """Describe a full disk or a refusal of the hub, and what to do; None for other causes.
+
+    ``hub`` is the hub's address for messages.
+    """
+    from huggingface_hub import constants, errors
+
+    if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"the disk is full ({constants.HF_HUB_CACHE}): free some space, or set HF_HOME "
+            "to another folder"
+        )
+    # The errors of the hub are subclasses of HfHubHTTPError, so it comes last. A repository whose
+    # access is restricted also counts as not found.
+    if isinstance(cause, errors.GatedRepoError):
+        return (
+            f"its authors restrict access: accept the terms at {hub}/{repository}, and set HF_TOKEN"
+        )
+    if isinstance(cause, errors.RevisionNotFoundError):
+        return Text(f"the repository has no revision '{revision}': give a branch, tag or commit")
+    if isinstance(cause, errors.RepositoryNotFoundError):
+        return (
+            f"{hub} has no such repository, or the repository is private: check the name, or "
+            "set HF_TOKEN"
+        )
+    if isinstance(cause, errors.HfHubHTTPError):
+        status = cause.response.status_code
+        hint = _HINTS_BY_STATUS.get(status, "try again later")
+        return f"{hub} answered with HTTP {status}: {hint}"
+    return None
 
 
 def _chain_of_causes(error: BaseException) -> list[BaseException]:

@@ -50,16 +50,24 @@ def _match_median(values: Field, reference: Field, compared: Mask) -> Field:
 
 
 def _match_scale_and_shift(values: Field, reference: Field, compared: Mask) -> Field:
-    """Fit scale and shift by least squares; the scale is 1 if the fit is not positive."""
+    """Fit scale and shift to the reference by least squares (linear regression).
+
+    The scale is 1 if the fit is not positive, as near and far must not be swapped, or if the values
+    are constant.
+    """
     if not compared.any():
         return values
-    mean, reference_mean = values[compared].mean(), reference[compared].mean()
-    centred, centred_reference = values[compared] - mean, reference[compared] - reference_mean
-    sum_of_squares = float((centred * centred).sum())
+    mean = values[compared].mean()
+    reference_mean = reference[compared].mean()
+    deviations = values[compared] - mean
+    reference_deviations = reference[compared] - reference_mean
+    squared_deviations = float((deviations * deviations).sum())
     scale = 1.0
-    if sum_of_squares > 0:
-        scale = float((centred * centred_reference).sum()) / sum_of_squares
-    return (values - mean) * (scale if scale > 0 else 1) + reference_mean
+    if squared_deviations > 0:
+        scale = float((deviations * reference_deviations).sum()) / squared_deviations
+    if not scale > 0:  # also if it is NaN
+        scale = 1.0
+    return (values - mean) * scale + reference_mean
 
 
 def depth_in_space(inference: Inference, space: BlendingSpace) -> Field:

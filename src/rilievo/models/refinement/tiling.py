@@ -111,23 +111,34 @@ class _TileCanvas:
 
     def add_tile(self, box: _Box, tile: Inference) -> None:
         """Add a tile, after its coarse shape is replaced by that of the whole photograph."""
-        window = self._window(box)
-        weight = _fade_weights(self._weight[window].shape)
-        fields, valid = _resize_fields(tile, self._space, weight.shape)
-        valid &= self._valid[window]
+        place = self._place_on_canvas(box)
+        weight = _fade_weights(self._weight[place].shape)
+        fields, valid_in_tile = _resize_fields(tile, self._space, weight.shape)
+        valid = valid_in_tile & self._valid[place]
         for name, whole_field in self._whole_fields.items():
-            whole = whole_field[:, *window]
-            field = fields[name]
+            whole = whole_field[:, *place]
             if name == _DEPTH:
-                matched = self._space.match(field[0], whole[0], valid)[None]
-                detailed = matched + _coarse_shape(whole - matched, valid)
-                detailed = np.where(valid, detailed, whole)
+                detailed = self._replace_coarse_depth(fields[name], whole, valid)
             else:
-                detailed = field + _coarse_shape(whole - field)
-            self._weighted_sums[name][:, *window] += weight * detailed
-        self._weight[window] += weight
+                detailed = fields[name] + _coarse_shape(whole - fields[name])
+            self._weighted_sums[name][:, *place] += weight * detailed
+        self._weight[place] += weight
 
-    def _window(self, box: _Box) -> tuple[slice, slice]:
+    def _replace_coarse_depth(
+        self,
+        depth: Float32[np.ndarray, "1 h w"],
+        whole_depth: Float32[np.ndarray, "1 h w"],
+        valid: Mask,
+    ) -> Float32[np.ndarray, "1 h w"]:
+        """Detail of a tile's depth on the coarse shape of the whole photograph's depth.
+
+        Invalid pixels get the whole photograph's depth.
+        """
+        matched = self._space.match(depth[0], whole_depth[0], valid)[None]
+        detailed = matched + _coarse_shape(whole_depth - matched, valid)
+        return np.where(valid, detailed, whole_depth)
+
+    def _place_on_canvas(self, box: _Box) -> tuple[slice, slice]:
         """Rows and columns of a tile on the canvas."""
         y_scale, x_scale = self._scale
         top = round(box.top * y_scale)

@@ -24,7 +24,8 @@ ViewMaps = Float32[np.ndarray, "k h w"]
 _STRIDES = (3, 1)
 """Strides at which overlaps are compared, coarse to fine."""
 _MAX_ROUNDS = 30
-_CONVERGED = 1e-5
+"""Most rounds of iteratively reweighted least squares."""
+_CONVERGED_CHANGE = 1e-5
 """Largest change of a coefficient in the last round."""
 _MIN_RESIDUAL = 1e-3
 """Least residual of log distance in the weights of a round, which are its inverse."""
@@ -33,12 +34,12 @@ _FACTOR_REGULARISATION = 1e-6
 _SLOPE_REGULARISATION = 0.02
 """Weight that pulls slopes to 0."""
 _MIN_REGULARISATION = 1e-12
-_MIN_OVERLAP = 8
+_MIN_SHARED_DIRECTIONS = 8
 """Fewest shared directions of two views that are compared."""
 _NEAR_FRACTION = 0.5
 """Nearest fraction of the sphere, from which the power is found; the sky has no true depth."""
-_POWERS = (0.6, 1.0)
-"""Least and largest power."""
+_MIN_POWER, _MAX_POWER = 0.6, 1.0
+"""Limits of the power by which a network contracts depth; 1 is no contraction."""
 
 _INITIAL_SHIFT = 1 / 19
 """Shift of a view, over its span, at which its far end is twenty times as far as its near one."""
@@ -48,16 +49,18 @@ _LOG_SHIFT_REGULARISATION = 1e-4
 _SHIFT_FACTOR_REGULARISATION = 1e-6
 """The same for log factors and 0, because a common factor of all views is undetermined."""
 _SPAN_PERCENTILES = (2.0, 98.0)
-_MIN_SPAN = 0.3
-"""Least span of a view, over the median one."""
-_MIN_SHIFTED = 0.3
-"""Least shifted value, over the shift."""
+"""Percentiles of a view's values between which its span lies, so that outliers do not count."""
+_MIN_SPAN_OVER_MEDIAN = 0.3
+"""Least span of a view, as a fraction of the median span of all views."""
+_MIN_SHIFTED_OVER_SHIFT = 0.3
+"""Least value after a shift, as a fraction of the shift; smaller values are replaced by it."""
 _SHIFT_STRIDES = (4, 2)
 """Strides at which overlaps are compared for shifts, coarse to fine."""
 _MAX_SHIFT_ROUNDS = 40
 _MAX_LOG_SHIFT_STEP = 0.7
 """Largest change of a log shift in a round."""
-_SHIFTS_CONVERGED = 1e-4
+_CONVERGED_SHIFT_STEP = 1e-4
+"""Largest change of a log factor or log shift in the last round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +100,18 @@ class Layers:
         return np.asarray((self.weights > 0).any(axis=0))
 
     def overlaps(self, stride: int) -> Iterator[Overlap]:
-        """Yield the pairs of views that share ``_MIN_OVERLAP`` of every ``stride``-th direction."""
+        """Yield the pairs of views that share enough directions to be compared.
+
+        Of the grid, every ``stride``-th row and column is compared. The weight of a direction is
+        that of the view which sees it less well, times the solid angle.
+        """
         weights = self.weights[..., ::stride, ::stride] * self.area[::stride, None]
         for first, second in combinations(range(len(weights)), 2):
-            lesser = np.minimum(weights[first], weights[second])
-            shared = lesser > 0
-            if np.count_nonzero(shared) >= _MIN_OVERLAP:
-                yield Overlap(first, second, shared, lesser[shared].astype(np.float64))
+            lesser_weight = np.minimum(weights[first], weights[second])
+            shared = lesser_weight > 0
+            if np.count_nonzero(shared) >= _MIN_SHARED_DIRECTIONS:
+                shared_weights = lesser_weight[shared].astype(np.float64)
+                yield Overlap(first, second, shared, shared_weights)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,19 +219,24 @@ def _find_power(layers: Layers, places: ScalePlaces) -> float:
     near = _without_far_directions(layers, layers.values + log_factors)
     log_z = replace(near, values=near.values - places.log_ray_lengths)
     coefficients = _fit_views(log_z, constant_feature, common_feature=places.log_ray_lengths)
-    return float(np.clip(coefficients[0, -1], *_POWERS))
+    return float(np.clip(coefficients[0, -1], _MIN_POWER, _MAX_POWER))
 
 
 def _without_far_directions(layers: Layers, log_distance: Float[np.ndarray, "k h w"]) -> Layers:
-    """Set the weights to 0 except in the nearest fraction of the sphere's area."""
-    weight = layers.weights.sum(axis=0)
-    mean = (layers.weights * log_distance).sum(axis=0) / np.maximum(weight, 1e-9)
-    areas = np.where(weight > 0, layers.area[:, None], 0).ravel()
-    order = np.argsort(mean, axis=None)
-    nearer_area = np.cumsum(areas[order])
-    limit_index = np.searchsorted(nearer_area, _NEAR_FRACTION * nearer_area[-1])
-    max_distance = mean.ravel()[order][limit_index]
-    return replace(layers, weights=layers.weights * (mean <= max_distance))
+    """Set the weights to 0 except in the nearest ``_NEAR_FRACTION`` of the area that is seen.
+
+    Which directions are near follows from the weighted mean of the views' ``log_distance``.
+    """
+    total_weight = layers.weights.sum(axis=0)
+    weighted_sum = (layers.weights * log_distance).sum(axis=0)
+    mean_log_distance = weighted_sum / np.maximum(total_weight, 1e-9)
+    seen_areas = np.where(total_weight > 0, layers.area[:, None], 0).ravel()
+    nearest_first = np.argsort(mean_log_distance, axis=None)
+    area_up_to = np.cumsum(seen_areas[nearest_first])
+    limit_index = np.searchsorted(area_up_to, _NEAR_FRACTION * area_up_to[-1])
+    max_log_distance = mean_log_distance.ravel()[nearest_first][limit_index]
+    is_near = mean_log_distance <= max_log_distance
+    return replace(layers, weights=layers.weights * is_near)
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,23 +304,23 @@ def _overlap_equations(
     Raises:
         InputError: If no two views overlap.
     """
-    strided = (..., slice(None, None, stride), slice(None, None, stride))
-    values = layers.values[strided]
-    features = features[strided]
-    view_count, feature_count = features.shape[:2]
+    every_nth = (..., slice(None, None, stride), slice(None, None, stride))
+    values = layers.values[every_nth]
+    own_features = features[every_nth]
+    view_count, feature_count = own_features.shape[:2]
     equations = []
     for overlap in layers.overlaps(stride):
         first = overlap.first
         second = overlap.second
         shared = overlap.shared
-        signed_features = [features[second][:, shared], -features[first][:, shared]]
+        signed_features = [own_features[second][:, shared], -own_features[first][:, shared]]
         second_indices = range(second * feature_count, (second + 1) * feature_count)
         first_indices = range(first * feature_count, (first + 1) * feature_count)
         unknown_indices = [*second_indices, *first_indices]
         if common_feature is not None:
-            common = common_feature[strided]
+            common = common_feature[every_nth]
             signed_features.append((common[second] - common[first])[shared][None])
-            unknown_indices.append(view_count * feature_count)
+            unknown_indices.append(view_count * feature_count)  # the last unknown
         differences = (values[second] - values[first])[shared].astype(np.float64)
         all_features = np.concatenate(signed_features).astype(np.float64)
         equations.append(
@@ -333,7 +346,7 @@ def _solve_robustly(
     for _ in range(_MAX_ROUNDS):
         previous = coefficients
         coefficients = _solve_reweighted(equations, previous, regularisation)
-        if np.abs(coefficients - previous).max() < _CONVERGED:
+        if np.abs(coefficients - previous).max() < _CONVERGED_CHANGE:
             break
     return coefficients
 
@@ -379,12 +392,17 @@ def merge_layers(layers: Layers) -> Field:
 def normalise_spans(
     views: Sequence[Float32[np.ndarray, "a b"]],
 ) -> list[Float32[np.ndarray, "a b"]]:
-    """Scale each view so that its ``_SPAN_PERCENTILES`` become 0 and 1."""
-    ends = np.array([np.percentile(view, _SPAN_PERCENTILES) for view in views])
-    lows = ends[:, 0]
-    spans = ends[:, 1] - ends[:, 0]
-    min_span = max(_MIN_SPAN * float(np.median(spans)), 1e-9)
-    spans = np.maximum(spans, min_span)
+    """Shift and scale the affine values of each view, so that they are about 0 to 1.
+
+    A network gives each view a scale and a shift of its own, so values of different views cannot be
+    compared. Afterwards, the 2nd percentile of each view is 0 and the 98th is 1. A view of nearly
+    constant depth, such as a wall, is not stretched as far, because that would only stretch noise.
+    """
+    low_and_high = np.array([np.percentile(view, _SPAN_PERCENTILES) for view in views])
+    lows = low_and_high[:, 0]
+    measured_spans = low_and_high[:, 1] - lows
+    min_span = max(_MIN_SPAN_OVER_MEDIAN * float(np.median(measured_spans)), 1e-9)
+    spans = np.maximum(measured_spans, min_span)
     return [
         (view - np.float32(low)) / np.float32(span)
         for view, low, span in zip(views, lows, spans, strict=True)
@@ -394,8 +412,11 @@ def normalise_spans(
 def shifted_log_depth(
     values: Float32[np.ndarray, "*n"], shift: float, *, inverse: bool
 ) -> Float32[np.ndarray, "*n"]:
-    """Log z of affine depth, or of affine inverse depth, after a shift."""
-    min_shifted = np.float32(_MIN_SHIFTED * shift)
+    """Log z of affine depth, or of affine inverse depth, after a shift.
+
+    Values that the shift leaves near 0 or below have no usable logarithm, and are limited.
+    """
+    min_shifted = np.float32(_MIN_SHIFTED_OVER_SHIFT * shift)
     logs = np.log(np.maximum(values + np.float32(shift), min_shifted))
     return -logs if inverse else logs
 
@@ -446,16 +467,16 @@ def solve_shifts(layers: Layers, places: ScalePlaces, *, inverse: bool) -> Float
             step *= min(1.0, _MAX_LOG_SHIFT_STEP / max(largest_shift_step, 1e-9))
             unknowns += step
             unknowns[view_count:] = unknowns[view_count:].clip(*log_limits)
-            if np.abs(step).max() < _SHIFTS_CONVERGED:
+            if np.abs(step).max() < _CONVERGED_SHIFT_STEP:
                 break
     return np.asarray(_INITIAL_SHIFT * np.exp(unknowns[view_count:]))
 
 
 def _overlap_values(layers: Layers, places: ScalePlaces, stride: int) -> list[_OverlapValues]:
     """Collect the affine values of all overlaps at every ``stride``-th direction."""
-    grid = (..., slice(None, None, stride), slice(None, None, stride))
-    log_lengths = places.log_ray_lengths[grid].astype(np.float64)
-    values = layers.values[grid] - log_lengths
+    every_nth = (..., slice(None, None, stride), slice(None, None, stride))
+    log_lengths = places.log_ray_lengths[every_nth].astype(np.float64)
+    values = layers.values[every_nth] - log_lengths
     return [
         _OverlapValues(
             first=overlap.first,
@@ -525,9 +546,11 @@ def _log_distance_residuals(
 def _shifted_logs(values: Values, shift: float) -> tuple[Values, Values]:
     """Log of values + shift, and its derivative by log shift, shift / (values + shift).
 
-    Sums below ``_MIN_SHIFTED`` times the shift are replaced by that, so their derivative is 1.
+    Sums below a fraction of the shift are replaced by it. They are proportional to the shift then,
+    so the derivative is 1.
     """
-    min_shifted = _MIN_SHIFTED * shift
+    min_shifted = _MIN_SHIFTED_OVER_SHIFT * shift
     shifted = np.maximum(values + shift, min_shifted)
-    derivatives = np.where(values + shift > min_shifted, shift / shifted, 1.0)
+    is_above_limit = values + shift > min_shifted
+    derivatives = np.where(is_above_limit, shift / shifted, 1.0)
     return np.log(shifted), derivatives

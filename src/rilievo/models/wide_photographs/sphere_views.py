@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from rilievo.arrays.shapes import (
+    Bool,
     Field,
     Float,
     Float32,
@@ -42,37 +43,47 @@ def fill_unknown(field: Float32[np.ndarray, "h w c"], mask: Mask) -> Float32[np.
     """Fill the pixels outside of a mask smoothly, by an image pyramid of those inside."""
     if not mask.any():
         return np.zeros_like(field)
-    channels = np.moveaxis(np.where(mask[..., None], field, 0), 2, 0)
-    filled = _fill_gaps(list(channels), mask.astype(np.float32))
+    known_channels = np.moveaxis(np.where(mask[..., None], field, 0), 2, 0)
+    filled = _pull_push(list(known_channels), mask.astype(np.float32))
     return np.stack(filled, axis=2)
 
 
-def _fill_gaps(weighted: list[Field], weight: Field) -> list[Field]:
-    """Fill layers, which are given as value times weight, where the weight is below 1.
+def _pull_push(weighted_channels: list[Field], weight: Field) -> list[Field]:
+    """Fill gaps by the pull-push method (Gortler et al., "The Lumigraph", SIGGRAPH 1996).
 
-    The weight says how much of a pixel is known, from 0 to 1. The rest of a pixel is filled from a
-    map of half the size, which is filled in the same way.
+    The channels are shrunk to half the size and filled there, in the same way (pull). Then they are
+    enlarged, and each pixel gets as much of them as it lacks (push).
+
+    Args:
+        weighted_channels: Channels of a field, as value times weight.
+        weight: How much of a pixel is known, from 0 to 1.
+
+    Returns:
+        Values of the channels in all pixels.
     """
     height, width = weight.shape
     if weight.min() >= 1:
-        return weighted
+        return weighted_channels
     if min(height, width) == 1:
-        total = max(float(weight.sum()), 1e-6)
-        return [np.full_like(layer, layer.sum() / total) for layer in weighted]
+        total_weight = max(float(weight.sum()), 1e-6)
+        return [
+            np.full_like(channel, channel.sum() / total_weight) for channel in weighted_channels
+        ]
 
     half_size = ((width + 1) // 2, (height + 1) // 2)
     half_weight = _resize_field(weight, half_size, Image.Resampling.BOX)
     # A coarse pixel counts as fully known if a quarter of it is.
     gain = np.minimum(4 * half_weight, 1) / np.maximum(half_weight, 1e-9)
-    half_layers = [
-        _resize_field(layer, half_size, Image.Resampling.BOX) * gain for layer in weighted
+    half_channels = [
+        _resize_field(channel, half_size, Image.Resampling.BOX) * gain
+        for channel in weighted_channels
     ]
-    coarse = _fill_gaps(half_layers, half_weight * gain)
-    filled = []
-    for layer, coarse_layer in zip(weighted, coarse, strict=True):
-        background = _resize_field(coarse_layer, (width, height), Image.Resampling.BILINEAR)
-        filled.append(layer + (1 - weight) * background)
-    return filled
+    filled_half_channels = _pull_push(half_channels, half_weight * gain)
+    filled_channels = []
+    for channel, filled_half in zip(weighted_channels, filled_half_channels, strict=True):
+        background = _resize_field(filled_half, (width, height), Image.Resampling.BILINEAR)
+        filled_channels.append(channel + (1 - weight) * background)
+    return filled_channels
 
 
 def _resize_field(field: np.ndarray, size: tuple[int, int], how: Image.Resampling) -> Field:
@@ -107,19 +118,27 @@ class SphereView:
 def covering_views(lens: Lens, shape: tuple[int, int]) -> list[SphereView]:
     """Views that together see all of a picture of (height, width): one if it is narrow enough."""
     directions = _sample_directions(lens, shape)
+    single_view = _single_view(directions)
+    if single_view is not None:
+        return [single_view]
+    is_panorama = isinstance(lens, Equirectangular)
+    return _choose_views(icosahedron_views(upright=is_panorama), lens, shape, directions)
+
+
+def _single_view(directions: Float64[np.ndarray, "3 n"]) -> SphereView | None:
+    """View that sees all of these directions (unit vectors); None if they are too far apart."""
     mean_direction = directions.mean(axis=1)
     length = np.linalg.norm(mean_direction)
     # The mean of unit vectors that point in many directions is short.
-    if length > 0.5:
-        turn = _rotation_towards(mean_direction / length)
-        x, y, z = turn.T @ directions
-        is_narrow = z.min() > math.cos(math.radians(_MAX_SINGLE_VIEW_ANGLE))
-        if is_narrow:
-            tangent = max(np.abs(x / z).max(), np.abs(y / z).max())
-            return [SphereView(turn=turn, tangent=float(tangent))]
-
-    upright = isinstance(lens, Equirectangular)
-    return _choose_views(icosahedron_views(upright=upright), lens, shape, directions)
+    if length <= 0.5:
+        return None
+    turn = _rotation_towards(mean_direction / length)
+    x, y, z = turn.T @ directions
+    is_narrow = z.min() > math.cos(math.radians(_MAX_SINGLE_VIEW_ANGLE))
+    if not is_narrow:
+        return None
+    tangent = max(np.abs(x / z).max(), np.abs(y / z).max())
+    return SphereView(turn=turn, tangent=float(tangent))
 
 
 def icosahedron_views(*, upright: bool) -> list[SphereView]:
@@ -154,9 +173,14 @@ def cube_views(degrees: float = 110.0) -> list[SphereView]:
 
 
 def _rotation_towards(axis: Vector) -> Matrix:
-    """Rotation of a frame whose z is a unit axis, and whose x is level where that is possible."""
+    """Rotation of a frame whose z is a unit axis, and whose x is level where that is possible.
+
+    Its columns are the axes x, y and z of the rotated frame.
+    """
     down = np.array([0.0, 1.0, 0.0])
-    if abs(axis[1]) > 0.999:
+    looks_straight_up_or_down = abs(axis[1]) > 0.999
+    if looks_straight_up_or_down:
+        # Any x is level. This one turns the view up or down from the view ahead.
         down = np.array([0.0, 0.0, -np.sign(axis[1])])
     right = np.cross(down, axis)
     right /= np.linalg.norm(right)
@@ -185,17 +209,24 @@ def _choose_views(
     """
     filled_fractions = [_filled_fraction(view, lens, shape) for view in views]
     fullest_first = sorted(range(len(views)), key=lambda index: -filled_fractions[index])
-    kept_indices, is_covered = [], np.zeros(directions.shape[1], bool)
+    kept_indices = []
+    is_covered = np.zeros(directions.shape[1], bool)
     for index in fullest_first:
-        view = views[index]
-        x, y, z = view.turn.T @ directions
-        limit = _FULLY_INSIDE * view.tangent * z
-        is_seen = (z > 0) & (np.maximum(np.abs(x), np.abs(y)) < limit)
+        is_seen = _sees_directions(views[index], directions)
         sees_more = bool((is_seen & ~is_covered).any())
         if filled_fractions[index] >= _MIN_FILLED or sees_more:
             kept_indices.append(index)
             is_covered |= is_seen
     return [views[index] for index in sorted(kept_indices)]
+
+
+def _sees_directions(
+    view: SphereView, directions: Float64[np.ndarray, "3 n"]
+) -> Bool[np.ndarray, "n"]:
+    """Which directions a view sees, not too close to its edge."""
+    x, y, z = view.turn.T @ directions
+    limit = _FULLY_INSIDE * view.tangent * z
+    return (z > 0) & (np.maximum(np.abs(x), np.abs(y)) < limit)
 
 
 def _filled_fraction(view: SphereView, lens: Lens, shape: tuple[int, int]) -> float:
