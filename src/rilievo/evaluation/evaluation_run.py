@@ -28,6 +28,7 @@ from rilievo.evaluation.predictions.prediction_cache import (
     predict_into_cache,
 )
 from rilievo.evaluation.records import Evaluation, Summary, Unscored
+from rilievo.evaluation.scoring.orientation import settle_orientation_notes
 from rilievo.evaluation.scoring.pool import score_all
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.scoring.score import ScoreWithSums
@@ -138,6 +139,7 @@ def score_plan(
         _add_scores(accumulator, score_all(job.score, ids, processes=plan.processes), tally)
     if not accumulator.scores:
         raise _nothing_scored_error(accumulator.unscored)
+    accumulator.scores = settle_orientation_notes(accumulator.scores)
     seconds = time.perf_counter() - start
 
     warnings += [*true_depth.warnings, *evaluation_remarks(selection, accumulator)]

@@ -8,7 +8,6 @@ from functools import partial
 
 import numpy as np
 
-from rilievo.alignment.turned_maps import TURNS
 from rilievo.arrays.shapes import Float64, Values
 from rilievo.errors.messages import Note, OptionName, Text, count_text, join_texts
 from rilievo.evaluation.benchmarks.benchmark import Averaging, Benchmark, Invalid, Task
@@ -35,8 +34,9 @@ from rilievo.evaluation.metrics.metric import (
 )
 from rilievo.evaluation.metrics.pairs import REMOVED
 from rilievo.evaluation.records import RangeError, Score, Sparsification, Subset, Summary, Unscored
-from rilievo.evaluation.scoring.comparable_depth import FEW_PIXELS, OTHER_UNIT, TURNED, UNANSWERED
+from rilievo.evaluation.scoring.comparable_depth import FEW_PIXELS, OTHER_UNIT, UNANSWERED
 from rilievo.evaluation.scoring.depth_ranges import RANGE_COUNT, range_errors
+from rilievo.evaluation.scoring.orientation import ORIENTATION_NOTES
 from rilievo.evaluation.scoring.placing import is_placement_note, is_prediction_note
 from rilievo.evaluation.scoring.score import ScoreWithSums
 from rilievo.evaluation.selection import Selection
@@ -261,8 +261,7 @@ def evaluation_remarks(selection: Selection, accumulator: ScoreAccumulator) -> I
             yield remark
 
     # Each of these notes is the end of a note on an image.
-    turn_notes = [TURNED.format(turn) for turn in TURNS]
-    for note in (*MEDIAN_WARNINGS, OTHER_UNIT, *turn_notes):
+    for note in (*MEDIAN_WARNINGS, OTHER_UNIT, *ORIENTATION_NOTES):
         with_note = [score for score in scores if any(text.endswith(note) for text in score.notes)]
         if with_note:
             yield f"in {count_text(len(with_note), 'image')}, {note}"

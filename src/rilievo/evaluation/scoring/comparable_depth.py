@@ -7,13 +7,13 @@ import numpy as np
 
 from rilievo.alignment.fit import Fit, FitSpace
 from rilievo.alignment.ground_truth import Aligned, AlignMethod, align, apply_fit, constant_fit
-from rilievo.alignment.turned_maps import detect_turn
 from rilievo.arrays.shapes import Field, Mask, Size
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.errors.messages import OptionName, Text, count_text
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task
 from rilievo.evaluation.benchmarks.user_rules import call_fit
 from rilievo.evaluation.point_fit import PointFit
+from rilievo.evaluation.scoring.orientation import orientation_note
 from rilievo.evaluation.scoring.regions import ScoredPixels, scored_depth_pixels, truth_size
 from rilievo.evaluation.scoring.resizing import resize_depth
 from rilievo.extensions.trust import is_import_path
@@ -45,10 +45,6 @@ CONSTANT_PREDICTION = (
 OTHER_UNIT = (
     "the predicted metric depth is off by a factor of more than "
     f"{MAX_MEAN_RATIO:g} on average: check that its unit is metres"
-)
-TURNED = (
-    "the prediction seems to be {}, because it agrees much better with the ground truth if this is "
-    "undone"
 )
 
 
@@ -406,12 +402,9 @@ def _depth_notes(
         if not 1 / MAX_MEAN_RATIO < mean_ratio < MAX_MEAN_RATIO:
             notes.append(OTHER_UNIT)
 
-    is_inverse = resized.kind is DepthKind.AFFINE_INVERSE
-    turn = detect_turn(
-        resized.values, resized.valid, truth.depth, both_valid, is_inverse=is_inverse
-    )
-    if turn is not None:
-        notes.append(TURNED.format(turn))
+    turned_or_swapped = orientation_note(resized, truth.depth, both_valid)
+    if turned_or_swapped is not None:
+        notes.append(turned_or_swapped)
     return notes
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from rilievo.alignment.turned_maps import detect_turn
+from rilievo.alignment.turned_maps import SWAPPED, detect_turn
 from rilievo.arrays.shapes import Field, Size
 from rilievo.calibration.floor import calibrate_height
 from rilievo.calibration.points import Calibrated, calibrate, calibration_record
@@ -384,7 +384,8 @@ def _orientation_note(measured: Field, predicted: DepthMap) -> str | None:
     transformation = detect_turn(
         measured, measured > 0, predicted.values, predicted.valid, is_inverse=is_inverse
     )
-    if transformation is None:
+    # Sparse depth whose near and far are swapped is rejected by its fit.
+    if transformation is None or transformation == SWAPPED:
         return None
     return (
         f"the sparse depth seems to be {transformation}, because its near and far parts agree much "
