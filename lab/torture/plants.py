@@ -79,12 +79,18 @@ def _every_channel(content: bytes, path: Path, name: str | None) -> np.ndarray:
     from rilievo.io import numbers
 
     shown = str(path)
-    with numbers.one_line_errors(shown, "EXR file"), OpenEXR.File(os.fsencode(path)) as image:
+    with (
+        numbers.decoder_errors_as_input_errors(shown, "EXR file"),
+        OpenEXR.File(os.fsencode(path)) as image,
+    ):
         channels = image.channels()
         together = [key for key in ("RGB", "RGBA") if list(channels) == [key]]
         if together and name is None:
             return np.array(channels[together[0]].pixels)
-    with numbers.one_line_errors(shown, "EXR file"), OpenEXR.File(os.fsencode(path), True) as image:
+    with (
+        numbers.decoder_errors_as_input_errors(shown, "EXR file"),
+        OpenEXR.File(os.fsencode(path), True) as image,
+    ):
         channels = image.channels()
         return np.array(channels[numbers._select_name([*channels], name, "channel", shown)].pixels)
 

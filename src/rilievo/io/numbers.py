@@ -49,6 +49,7 @@ _DECODER_ERRORS = (
     lzma.LZMAError,
     Image.DecompressionBombError,
 )
+"""Exceptions for broken files, and ``Warning`` if Python is told to raise warnings as errors."""
 _FORMATS = "supported formats are PNG, TIFF, npy, npz, EXR, PFM and PGM, and JPEG with depth inside"
 
 _UNCONVERTED_MODES = frozenset({"1", "L", "I", "F", "I;16", "I;16B", "I;16L", "LA", "RGB", "RGBA"})
@@ -93,7 +94,7 @@ def read_numbers(path: Path | str, *, name: str | None = None) -> Shaped[np.ndar
         if content.startswith(signature):
             return _squeeze_and_check(read_array(content, Path(path), name), shown_path)
     if content[:2] in (b"P5", b"P6", b"Pf", b"PF") and content[2:3].isspace():
-        with one_line_errors(shown_path, "PGM or PFM file"):
+        with decoder_errors_as_input_errors(shown_path, "PGM or PFM file"):
             return _squeeze_and_check(_read_netpbm(content), shown_path)
     raise InputError(f"the file does not contain an array of numbers; {_FORMATS}", path=shown_path)
 
@@ -111,8 +112,13 @@ def read_map(path: Path | str, *, name: str | None = None) -> Shaped[np.ndarray,
 
 
 @contextmanager
-def one_line_errors(shown_path: str, file_type: str) -> Generator[None, None, None]:
-    """Convert errors of decoders to an ``InputError`` about a file of this type."""
+def decoder_errors_as_input_errors(shown_path: str, file_type: str) -> Generator[None, None, None]:
+    """Raise ``InputError`` in place of any exception that a decoder raises in the block.
+
+    Decoders raise exceptions of many types for a broken file. The ``InputError`` is one line, which
+    calls the file by ``file_type``, such as "npz file", and says what to do. An error of rilievo
+    that the block raises stays as it is.
+    """
     try:
         yield
     except RilievoError:
@@ -148,7 +154,10 @@ def _squeeze_and_check(numbers: np.ndarray, shown_path: str) -> np.ndarray:
 def _read_png(content: bytes, path: Path, name: str | None) -> np.ndarray:
     """Read the pixels of a PNG; for colours of 16 bits, Pillow needs help."""
     shown_path = printable(path)
-    with one_line_errors(shown_path, "PNG file"), PngImageFile(BytesIO(content)) as image:
+    with (
+        decoder_errors_as_input_errors(shown_path, "PNG file"),
+        PngImageFile(BytesIO(content)) as image,
+    ):
         stored_mode = _stored_mode(image)
         if stored_mode in ("RGB;16B", "RGBA;16B"):
             return _read_16_bit_colour(content, image, stored_mode)
@@ -168,7 +177,7 @@ def _read_jpeg(content: bytes, path: Path, name: str | None) -> np.ndarray:
 
     shown_path = printable(path)
     file = BytesIO(content)
-    with one_line_errors(shown_path, "JPEG file"), JpegImageFile(file) as image:
+    with decoder_errors_as_input_errors(shown_path, "JPEG file"), JpegImageFile(file) as image:
         own_depth = read_depth_photo(image, file)
         shape = upright_size(image, read_exif_metadata(image).orientation)
     if own_depth is None:
@@ -182,10 +191,10 @@ def _read_jpeg(content: bytes, path: Path, name: str | None) -> np.ndarray:
 
 def _read_tiff(content: bytes, path: Path, name: str | None) -> np.ndarray:
     shown_path, file = printable(path), BytesIO(content)
-    with one_line_errors(shown_path, "TIFF file"):
+    with decoder_errors_as_input_errors(shown_path, "TIFF file"):
         check_tiff_tags(file, shown_path)
         file.seek(0)
-    with one_line_errors(shown_path, "TIFF file"), TiffImageFile(file) as image:
+    with decoder_errors_as_input_errors(shown_path, "TIFF file"), TiffImageFile(file) as image:
         _require_stored_numbers(image, _stored_mode(image), shown_path)
         return _load_pixels(image)
 
@@ -221,21 +230,22 @@ def _load_pixels(image: ImageFile) -> np.ndarray:
 
 
 def _read_16_bit_colour(content: bytes, image: ImageFile, stored_mode: str) -> np.ndarray:
-    """Read the colours of a 16-bit PNG, although Pillow returns only the upper 8 bits.
+    """Read the colours of a 16-bit PNG, although Pillow returns only the upper byte of each.
 
-    A second reading claims that the bytes are in reverse order, and so returns the lower 8 bits.
+    PNG stores the upper byte first (Pillow's mode "16B"). A second reading with the mode for the
+    reverse order ("16L") takes the lower byte for the upper one, and so returns the lower one.
     """
-    upper_bits = _load_pixels(image).astype(np.uint16)
+    upper_bytes = _load_pixels(image).astype(np.uint16)
     with PngImageFile(BytesIO(content)) as reversed_image:
         reversed_mode = stored_mode.replace("16B", "16L")
         reversed_image.tile = [tile._replace(args=reversed_mode) for tile in reversed_image.tile]
-        lower_bits = _load_pixels(reversed_image)
-        return (upper_bits << 8) | lower_bits
+        lower_bytes = _load_pixels(reversed_image)
+    return (upper_bytes << 8) | lower_bytes
 
 
 @retry_miscounted
 def _read_npy(content: bytes, path: Path, name: str | None) -> np.ndarray:
-    with one_line_errors(printable(path), "npy file"):
+    with decoder_errors_as_input_errors(printable(path), "npy file"):
         check_npy_header(BytesIO(content), len(content))
         return np.load(BytesIO(content), allow_pickle=False)
 
@@ -244,7 +254,7 @@ def _read_npy(content: bytes, path: Path, name: str | None) -> np.ndarray:
 def _read_npz(content: bytes, path: Path, name: str | None) -> np.ndarray:
     shown_path = printable(path)
     with (
-        one_line_errors(shown_path, "npz file"),
+        decoder_errors_as_input_errors(shown_path, "npz file"),
         np.load(BytesIO(content), allow_pickle=False) as archive,
     ):
         array_name = _select_name(list(archive.files), name, "array", shown_path)
@@ -261,7 +271,7 @@ def open_npz(path: Path) -> NpzFile:
         InputError: If it is of another type.
     """
     check_regular(path)
-    with one_line_errors(printable(path), "npz file"):
+    with decoder_errors_as_input_errors(printable(path), "npz file"):
         archive = np.load(path, allow_pickle=False)
         if not isinstance(archive, NpzFile):
             raise ValueError("it is a single array in the npy format")
@@ -272,11 +282,11 @@ def _read_exr(content: bytes, path: Path, name: str | None) -> np.ndarray:
     """Read a channel of an EXR file, or its colours if it has no other channels."""
     shown_path = printable(path)
     try:
-        with one_line_errors(shown_path, "EXR file"):
+        with decoder_errors_as_input_errors(shown_path, "EXR file"):
             channels = ExrChannels(path)
     except ImportError as error:
         raise MissingExtraError(f"{shown_path}, an OpenEXR file,", "formats") from error
-    with one_line_errors(shown_path, "EXR file"):
+    with decoder_errors_as_input_errors(shown_path, "EXR file"):
         if name is None and channels.are_colours:
             return channels.read_colours()
         return channels.read_channel(
@@ -287,40 +297,43 @@ def _read_exr(content: bytes, path: Path, name: str | None) -> np.ndarray:
 def _select_name(names: list[str], name: str | None, kind: str, shown_path: str) -> str:
     """Return the requested name, or the only one if none is requested.
 
+    ``kind`` is what the file's format calls what has these names, such as "channel".
+
     Raises:
         InputError: If the requested name does not exist, or if none is requested and the file has
             several.
     """
-    if name is None and len(names) == 1:
-        return names[0]
-    if name is None:
-        if not names:
-            raise InputError(f"the file has no {kind}", path=shown_path)
+    if name is not None:
+        if name not in names:
+            raise InputError(
+                f"the file has no {kind} '{name}'; {suggest(name, names)}", path=shown_path
+            )
+        return name
+    if not names:
+        raise InputError(f"the file has no {kind}", path=shown_path)
+    if len(names) > 1:
         raise InputError(
             f"the file has several {kind}s: {', '.join(names)}",
             path=shown_path,
             hint="choose one with 'array: NAME' in rilievo.yaml, or 'array=NAME' in the encoding",
         )
-    if name not in names:
-        raise InputError(
-            f"the file has no {kind} '{name}'; {suggest(name, names)}", path=shown_path
-        )
-    return name
+    return names[0]
 
 
 def _read_netpbm(
     content: bytes,
 ) -> UInt8[np.ndarray, "h w *c"] | UInt16[np.ndarray, "h w *c"] | Float32[np.ndarray, "h w *c"]:
     """Read a binary PGM, PPM or PFM; a PFM stores its rows from the bottom to the top."""
+    magic = content[:2]
+    is_pfm = magic in (b"Pf", b"PF")
     header = _NETPBM_HEADER.match(content)
     if header is None:
-        missing = "scale" if content[:2] in (b"Pf", b"PF") else "largest value"
-        raise ValueError(f"its header lacks a valid width, height or {missing}")
+        last_field_name = "scale" if is_pfm else "largest value"
+        raise ValueError(f"its header lacks a valid width, height or {last_field_name}")
     width, height = int(header["width"]), int(header["height"])
-    is_pfm = header["magic"] in (b"Pf", b"PF")
     last_field = float(header["last"])
     number_type = _pfm_type(last_field) if is_pfm else _pgm_type(last_field)
-    is_colour = header["magic"] in (b"P6", b"PF")
+    is_colour = magic in (b"P6", b"PF")
     shape = (height, width, 3) if is_colour else (height, width)
 
     count = math.prod(shape)

@@ -14,7 +14,7 @@ from rilievo.io.cameras.names import FOCAL_X, MATRICES
 from rilievo.io.cameras.rectified_matrices import is_rectified_matrix
 from rilievo.io.files.archives import npz_member
 from rilievo.io.files.names import printable
-from rilievo.io.numbers import one_line_errors, open_npz
+from rilievo.io.numbers import decoder_errors_as_input_errors, open_npz
 
 _NPZ_MATRICES = (
     *("K", "mtx", "camera_matrix", "cameraMatrix", "intrinsics", "intrinsic_matrix", "M1"),
@@ -81,7 +81,7 @@ def read_npz_calibration(path: Path) -> Mapping[str, Any]:
         InputError: If there is no matrix under a known name, or if an array is too large.
     """
     entries: dict[str, Any] = {}
-    with open_npz(path) as archive, one_line_errors(printable(path), "npz file"):
+    with open_npz(path) as archive, decoder_errors_as_input_errors(printable(path), "npz file"):
         members = archive.files
         distortion_names = [name for name in members if is_distortion_name(name)]
         for kalibr_name, possible_names in (

@@ -49,7 +49,7 @@ from rilievo.io.numbers import (
     EXR_SIGNATURE,
     JPEG_SIGNATURE,
     TIFF_SIGNATURES,
-    one_line_errors,
+    decoder_errors_as_input_errors,
     open_npz,
 )
 from rilievo.io.outputs.sidecar import FileFacts, Sidecar, camera_from_facts, parse_sidecar
@@ -192,16 +192,16 @@ def add_folder_records(metadata: DepthMetadata, path: Path) -> DepthMetadata:
     5. A record in the folder that lists the file under another name.
     """
     clip_record = find_clip_record(path)
+    is_frame_of_clip = clip_record is not None
     if metadata.origin is not None:
-        return metadata if clip_record is None else _metadata_without_known_sizes(metadata)
+        return _metadata_without_known_sizes(metadata) if is_frame_of_clip else metadata
     if metadata.kind is not None:
         return metadata
-    external = DepthMetadata()
     if clip_record is not None:
-        external = _metadata_from_record(clip_record, path, "beside its folder")
-    if external.origin is None:
-        external = _read_folder_record(path)
-    return _merge_external(metadata, external)
+        clip_metadata = _metadata_from_record(clip_record, path, "beside its folder")
+        if clip_metadata.origin is not None:
+            return _merge_external(metadata, clip_metadata)
+    return _merge_external(metadata, _read_folder_record(path))
 
 
 def near_and_far_message(near: float, far: float, raw_values: StoredMap | None = None) -> str:
@@ -358,7 +358,7 @@ def _find_depth_channel(channel_names: Sequence[str]) -> str | None:
 
 def _read_npz_metadata(path: Path, named_array: str | None) -> DepthMetadata:
     """Read the small arrays and the camera of an npz file, and find its depth array."""
-    with open_npz(path) as archive, one_line_errors(printable(path), "npz file"):
+    with open_npz(path) as archive, decoder_errors_as_input_errors(printable(path), "npz file"):
         names = archive.files
         depth_array = _find_depth_array(names) if len(names) > 1 else None
         if "about" in names and depth_array is not None:
@@ -420,12 +420,12 @@ def _add_array_name_metadata(metadata: DepthMetadata, array_name: str) -> DepthM
     quantity, unit = parse_array_name(array_name)
     if quantity is None and unit is None:
         return metadata
-    kind = DepthKind.METRIC.value
-    if quantity is not None:
-        if not quantity.is_decodable:
-            reason = _undecodable_message(quantity, array_name)
-            return replace(metadata, source=ARRAY_NAME, unusable_reason=reason)
-        kind = _KIND_OF_QUANTITY[quantity]
+    if quantity is None:
+        return replace(metadata, source=ARRAY_NAME, kind=DepthKind.METRIC.value, scale=unit)
+    if not quantity.is_decodable:
+        reason = _undecodable_message(quantity, array_name)
+        return replace(metadata, source=ARRAY_NAME, unusable_reason=reason)
+    kind = _KIND_OF_QUANTITY[quantity]
     # The unit of disparity and inverse depth is no length, so it cannot be the scale.
     scale = None if kind in (DISPARITY, INVERSE) else unit
     return replace(metadata, source=ARRAY_NAME, kind=kind, scale=scale)
@@ -449,11 +449,13 @@ def _read_json_beside(path: Path) -> DepthMetadata | None:
             continue
 
         source = f"{printable(Path(json_path.name))} beside it"
-        if str(entries.get("format", "")).startswith("rilievo/"):
+        is_rilievo_record = str(entries.get("format", "")).startswith("rilievo/")
+        if is_rilievo_record:
             metadata = _parse_rilievo_record(text, path, source, listed_name=path.name)
-            if metadata is None:
-                continue  # The record is about other files, whose names begin alike.
-            return None if _is_empty(metadata) else metadata
+            if metadata is not None:
+                return None if _is_empty(metadata) else metadata
+            # The record is about other files, whose names begin alike.
+            continue
         # Nested under a key, because only a top-level near and far are taken for MoGe's, and MoGe
         # writes those into the depth file itself.
         metadata = _metadata_from_texts({"json": entries}, source, path)
@@ -465,19 +467,28 @@ def _read_json_beside(path: Path) -> DepthMetadata | None:
 def _read_text_beside(path: Path) -> DepthMetadata:
     """Read the unit from a text file of the same name, or from a folder's file like meta.json."""
     named_text = text_file_beside(path)
-    description = folder_texts(path) if named_text is None else named_text
-    if description is None:
-        return DepthMetadata()
+    if named_text is not None:
+        file_name, texts = named_text
+        stated = _parse_texts_without_range(texts)
+        units = (stated.unit, stated.count_unit, stated.scale)
+        if all(unit is None for unit in units):
+            return DepthMetadata()  # The text is about something else.
+        return _interpret_text_metadata(stated, f"{printable(Path(file_name))} beside it", path)
 
-    name, texts = description
-    # A range in such a file describes all depth files together, not the codes of this one.
-    text_metadata = replace(parse_text_metadata(texts), linear_range=None, near_and_far=None)
-    units = (text_metadata.unit, text_metadata.count_unit, text_metadata.scale)
-    has_unit = any(unit is not None for unit in units)
-    if named_text is not None and not has_unit:
-        return DepthMetadata()  # The text is about something else.
-    source = f"{printable(Path(name))} {'in its folder' if named_text is None else 'beside it'}"
-    return _interpret_text_metadata(text_metadata, source, path)
+    folder_text = folder_texts(path)
+    if folder_text is None:
+        return DepthMetadata()
+    file_name, texts = folder_text
+    source = f"{printable(Path(file_name))} in its folder"
+    return _interpret_text_metadata(_parse_texts_without_range(texts), source, path)
+
+
+def _parse_texts_without_range(texts: Mapping[str, Any]) -> TextMetadata:
+    """Parse the texts of a file beside the depth file, without any range of depth.
+
+    Such a range describes all depth files together, and not the codes of one of them.
+    """
+    return replace(parse_text_metadata(texts), linear_range=None, near_and_far=None)
 
 
 # Records of rilievo.
@@ -652,7 +663,10 @@ def _resolve_kind(stated: TextMetadata) -> str | None:
 def _add_scale(
     metadata: DepthMetadata, stated: TextMetadata, scale: float, path: Path
 ) -> DepthMetadata:
-    """Add a stated scale, which is metres per count if small, or counts per metre if large."""
+    """Add a stated scale, which is metres per count if small, or counts per metre if large.
+
+    ``scale`` is that of ``stated``, and a unit beside it is that of the scaled values.
+    """
     if scale <= 0:
         raise InputError(
             f"its 'scale' is {scale:g}; expected a positive number", path=printable(path)
@@ -662,13 +676,13 @@ def _add_scale(
         return replace(metadata, scale=1 / scale, kind=metadata.kind or DepthKind.METRIC.value)
 
     is_metric = metadata.kind == DepthKind.METRIC.value
-    unit = stated.unit if stated.unit is not None and is_metric else 1.0
+    metres_per_unit = stated.unit if stated.unit is not None and is_metric else 1.0
     # Zero means "no depth" even where an offset would make depth of it.
     zero_is_invalid = bool(stated.offset) and not stated.invalid
     return replace(
         metadata,
-        scale=scale * unit,
-        offset=stated.offset * unit,
+        scale=scale * metres_per_unit,
+        offset=stated.offset * metres_per_unit,
         invalid=(0.0,) if zero_is_invalid else stated.invalid,
     )
 

@@ -18,13 +18,18 @@ from rilievo.arrays.shapes import Mask, StoredMap
 from rilievo.io.exr_channels import ExrChannels
 from rilievo.io.files.archives import npz_member
 from rilievo.io.files.names import printable
-from rilievo.io.numbers import EXR_SIGNATURE, TIFF_SIGNATURES, one_line_errors, open_npz
+from rilievo.io.numbers import (
+    EXR_SIGNATURE,
+    TIFF_SIGNATURES,
+    decoder_errors_as_input_errors,
+    open_npz,
+)
 from rilievo.io.photographs.decode import load_pixels
 
 _SUBFILE_TYPE = 254
 """Tag of a TIFF page that says what the page is."""
-_IS_REDUCED, _IS_MASK = 1, 4
-"""Bits of that tag."""
+_REDUCED_BIT, _MASK_BIT = 1, 4
+"""Bits of that tag for a page of reduced size, and for a mask."""
 _MAX_PAGES = 16  # of a TIFF file, that are looked at
 
 _MASK_WORDS = {"mask", "valid", "validity", "invalid"}
@@ -92,23 +97,23 @@ def read_marked_pixels(
         InputError: If a mask is damaged.
     """
     planes = _read_planes(path, depth_name, pixels, channel_weights)
-    marked = [
+    marked_by_planes = [
         _apply_mask(f"its {planes.plane_word} '{mask_name}'", mask_name, mask, size)
         for mask_name, mask in planes.masks.items()
     ]
     if planes.alpha is not None:
-        marked.append(_apply_alpha(planes.alpha))
-    valid_masks = [marks.valid for marks in marked if marks.valid is not None]
-    notes = [note for marks in marked for note in marks.notes]
+        marked_by_planes.append(_apply_alpha(planes.alpha))
+    valid_masks = [marked.valid for marked in marked_by_planes if marked.valid is not None]
+    notes = [note for marked in marked_by_planes for note in marked.notes]
     if notes_confidence and not planes.masks:
         notes += _confidence_notes(planes)
     if planes.unread_page_count == 1:
         notes.append("the file has 1 more page, which is not read")
     elif planes.unread_page_count:
         notes.append(f"the file has {planes.unread_page_count} more pages, which are not read")
-    return MarkedPixels(
-        valid=np.logical_and.reduce(valid_masks) if valid_masks else None, notes=tuple(notes)
-    )
+    # A pixel is valid if all planes say so.
+    valid = np.logical_and.reduce(valid_masks) if valid_masks else None
+    return MarkedPixels(valid=valid, notes=tuple(notes))
 
 
 def may_hold_depth(name: str) -> bool:
@@ -194,7 +199,7 @@ def _read_planes(
 
 def _read_npz_planes(path: Path, depth_name: str | None) -> _ValidityPlanes:
     """Read the masks of an npz file, and the names of its arrays of confidence."""
-    with open_npz(path) as archive, one_line_errors(printable(path), "npz file"):
+    with open_npz(path) as archive, decoder_errors_as_input_errors(printable(path), "npz file"):
         names = [name for name in archive.files if name != depth_name]
         masks = {name: npz_member(archive, name) for name in filter(_is_mask_name, names)}
     return _ValidityPlanes(
@@ -205,7 +210,7 @@ def _read_npz_planes(path: Path, depth_name: str | None) -> _ValidityPlanes:
 
 def _read_exr_planes(path: Path, depth_name: str) -> _ValidityPlanes:
     """Read the masks of an OpenEXR file, and the alpha in the same layer as the depth channel."""
-    with one_line_errors(printable(path), "EXR file"):
+    with decoder_errors_as_input_errors(printable(path), "EXR file"):
         channels = ExrChannels(path)
         names = [name for name in channels.names if name != depth_name]
         masks = {name: channels.read_channel(name) for name in filter(_is_mask_name, names)}
@@ -229,20 +234,21 @@ def _read_tiff_planes(path: Path) -> _ValidityPlanes:
     masks: dict[str, np.ndarray] = {}
     with (
         path.open("rb") as file,
-        one_line_errors(printable(path), "TIFF file"),
+        decoder_errors_as_input_errors(printable(path), "TIFF file"),
         TiffImageFile(file) as image,
     ):
         depth_size = image.size
         unread_page_count = max(0, image.n_frames - _MAX_PAGES)
         for page_index in range(1, min(image.n_frames, _MAX_PAGES)):
             image.seek(page_index)
-            tag = image.tag_v2.get(_SUBFILE_TYPE, 0)
-            subfile_type = tag if isinstance(tag, int) else 0
-            if subfile_type & _IS_REDUCED:
+            subfile_type = image.tag_v2.get(_SUBFILE_TYPE, 0)
+            subfile_bits = subfile_type if isinstance(subfile_type, int) else 0
+            if subfile_bits & _REDUCED_BIT:
                 continue
-            if subfile_type & _IS_MASK and image.size == depth_size:
+            if subfile_bits & _MASK_BIT and image.size == depth_size:
                 load_pixels(image)
-                masks[f"{page_index + 1}"] = np.array(image)
+                page_number = page_index + 1
+                masks[f"{page_number}"] = np.array(image)
             else:
                 unread_page_count += 1
     return _ValidityPlanes(plane_word="page", masks=masks, unread_page_count=unread_page_count)
