@@ -96,11 +96,34 @@ RequestedPlacement: TypeAlias = DepthCrop | str
 name of a published crop."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RelativeCrop:
+    """Borders of a crop: top and bottom over the height, left and right over the width."""
+
+    top: float
+    bottom: float
+    left: float
+    right: float
+
+    def in_picture(self, shape: Size) -> DepthCrop:
+        """Return the crop of a picture (height, width).
+
+        Borders are truncated to whole pixels, as the papers' programs do.
+        """
+        height, width = shape
+        rows = range(int(self.top * height), int(self.bottom * height))
+        columns = range(int(self.left * width), int(self.right * width))
+        return DepthCrop(top=rows.start, left=columns.start, height=len(rows), width=len(columns))
+
+
 _KITTI_CROPS = {
-    "kitti_garg": (0.40810811, 0.99189189, 0.03594771, 0.96405229),
-    "kitti_eigen": (0.3324324, 0.91351351, 0.0359477, 0.96405229),
+    "kitti_garg": _RelativeCrop(
+        top=0.40810811, bottom=0.99189189, left=0.03594771, right=0.96405229
+    ),
+    "kitti_eigen": _RelativeCrop(
+        top=0.3324324, bottom=0.91351351, left=0.0359477, right=0.96405229
+    ),
 }
-"""Top and bottom as fractions of the height, then left and right as fractions of the width."""
 
 
 def parse_placement(placement: str | Sequence[object], option: str = "crop") -> RequestedPlacement:
@@ -149,11 +172,7 @@ def published_crop(name: str, shape: Size) -> DepthCrop:
     """
     height, width = shape
     if name in _KITTI_CROPS:
-        # Truncated with int, as the papers' programs do.
-        top, bottom, left, right = _KITTI_CROPS[name]
-        rows = range(int(top * height), int(bottom * height))
-        columns = range(int(left * width), int(right * width))
-        return DepthCrop(top=rows.start, left=columns.start, height=len(rows), width=len(columns))
+        return _KITTI_CROPS[name].in_picture(shape)
     if name == "kitti_benchmark":
         crop_height, crop_width = _KITTI_BENCHMARK_SIZE
         if height < crop_height or width < crop_width:

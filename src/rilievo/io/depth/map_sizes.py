@@ -5,6 +5,7 @@ resize maps by integer factors, pad them, or crop them from a smaller picture.
 """
 
 import math
+from dataclasses import dataclass
 
 from rilievo.arrays.shapes import Size
 from rilievo.io.depth.crops import DepthCrop
@@ -102,15 +103,27 @@ def exif_swaps_sides(map_size: Size, orientation: int) -> bool:
     return orientation >= MIN_QUARTER_TURN and not _is_square(map_size)
 
 
-def middle_of_smaller_picture(map_size: Size, picture_size: Size) -> tuple[str, DepthCrop] | None:
-    """Find the part of a picture that a map covers, if it was cut from a smaller copy's middle.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CentreOfCopy:
+    """The centre of a reduced copy of a picture.
+
+    Attributes:
+        copy_size: Size of the copy for a message, such as "half of" the picture's.
+        crop: The part of the full picture that the centre shows [px].
+    """
+
+    copy_size: str
+    crop: DepthCrop
+
+
+def centre_of_reduced_copy(map_size: Size, picture_size: Size) -> CentreOfCopy | None:
+    """Find the part of a picture that a map covers, if it was cut from a reduced copy's centre.
 
     Programs for NYUv2, for example, reduce pictures of 480 x 640 to 240 x 320, and keep the 228 x
     304 pixels in the middle. Such a map covers the 456 x 608 pixels in the middle of the picture.
 
     Returns:
-        The size of the copy for a message, such as "half of" the picture's, and the part [px] of
-        the picture. None if the size of the map does not fit such a crop.
+        None if the size of the map does not fit such a crop.
     """
     (map_height, map_width), (picture_height, picture_width) = map_size, picture_size
     for factor, fraction_words in _FRACTION_WORDS.items():
@@ -121,5 +134,6 @@ def middle_of_smaller_picture(map_size: Size, picture_size: Size) -> tuple[str, 
         leaves_narrow_border = _MIN_MIDDLE <= smaller_fraction < 1
         if fits_in_picture and leaves_narrow_border:
             top, left = (picture_height - height) // 2, (picture_width - width) // 2
-            return fraction_words, DepthCrop(top=top, left=left, height=height, width=width)
+            crop = DepthCrop(top=top, left=left, height=height, width=width)
+            return CentreOfCopy(copy_size=fraction_words, crop=crop)
     return None

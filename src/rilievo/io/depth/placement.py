@@ -37,6 +37,7 @@ from rilievo.io.depth.crops import (
 from rilievo.io.depth.map_sizes import (
     MIN_QUARTER_TURN,
     PADDING_STEPS,
+    centre_of_reduced_copy,
     describe_multiple,
     difference_in_proportions,
     exif_swaps_sides,
@@ -45,7 +46,6 @@ from rilievo.io.depth.map_sizes import (
     is_rounded_up,
     may_be_resized,
     may_be_rounded,
-    middle_of_smaller_picture,
 )
 from rilievo.io.depth.padding import find_border_bands
 
@@ -260,16 +260,20 @@ def _unknown_placement_error(pair: _MapInPicture, crop_names: list[str]) -> Inpu
     ``crop_names`` are the published crops that have its size.
     """
     names = pair.names
-    whole, in_other = STRETCHED, "in other proportions"
     if pair.may_be_resized:
-        whole, in_other = RESIZED, "in another size"
+        whole_picture_option = names.format_option(RESIZED)
+        whole_picture_case = f" if it covers all of {names.picture} in another size"
+    else:
+        whole_picture_option = names.format_option(STRETCHED)
+        whole_picture_case = f" if it covers all of {names.picture} in other proportions"
     suggested_names = crop_names or published_crops_with_size(pair.map_size, pair.picture_size)
     choices = [
         *map(names.format_option, suggested_names),
-        Text(names.format_option(whole), f" if it covers all of {names.picture} {in_other}"),
+        Text(whole_picture_option, whole_picture_case),
         Text(names.format_option("TOP,LEFT,HEIGHT,WIDTH"), " if it covers a part"),
+        *_reduced_copy_choices(pair),
     ]
-    hint = Text("use ", join_texts(", or ", choices), *_middle_and_padding_hints(pair))
+    hint = Text("use ", join_texts(", or ", choices), _padding_hint(pair))
     if not crop_names:
         return InputError(
             problem=f"{pair.sizes_text}; neither size is a whole multiple of the other, so it is "
@@ -283,28 +287,37 @@ def _unknown_placement_error(pair: _MapInPicture, crop_names: list[str]) -> Inpu
     return InputError(problem=problem, hint=hint)
 
 
-def _middle_and_padding_hints(pair: _MapInPicture) -> Iterator[str | Text]:
-    """Yield hints at further explanations: the middle of a smaller picture, or padding."""
-    middle = middle_of_smaller_picture(pair.map_size, pair.picture_size)
-    if middle is not None:
-        fraction, crop = middle
-        choice = pair.names.format_option(str(crop))
-        yield Text(
-            ", or ",
-            choice,
-            f" if it was cut out of the centre after {pair.names.picture} was reduced to "
-            f"{fraction} its size",
-        )
+def _reduced_copy_choices(pair: _MapInPicture) -> list[Text]:
+    """Return the choice of the crop that a map shows if it was cut from a reduced copy's centre.
+
+    The list is empty if its size does not fit such a crop.
+    """
+    centre = centre_of_reduced_copy(pair.map_size, pair.picture_size)
+    if centre is None:
+        return []
+    case = (
+        f" if it was cut out of the centre after {pair.names.picture} was reduced to "
+        f"{centre.copy_size} its size"
+    )
+    return [Text(pair.names.format_option(str(centre.crop)), case)]
+
+
+def _padding_hint(pair: _MapInPicture) -> str:
+    """Return the hint that a map may be padded; empty if its size speaks against it.
+
+    A map that is no smaller than the picture may be the picture's size with padding, at one side of
+    each axis or evenly at both, so the hint says how to cut it off with NumPy. A smaller map may be
+    padded, too, if its proportions are not those of the picture.
+    """
     (map_height, map_width), (height, width) = pair.map_size, pair.picture_size
     if map_height >= height and map_width >= width:
         top, left = (map_height - height) // 2, (map_width - width) // 2
-        yield (
+        return (
             f"; if it is padded, cut off the padding: depth[:{height}, :{width}] if it is below "
             f"and on the right, depth[{top}:{top + height}, {left}:{left + width}] if it is on all "
             "sides"
         )
-    elif not pair.may_be_resized:
-        yield "; if it is padded, cut off the padding"
+    return "" if pair.may_be_resized else "; if it is padded, cut off the padding"
 
 
 def _require_same_orientation(pair: _MapInPicture) -> None:
@@ -312,22 +325,25 @@ def _require_same_orientation(pair: _MapInPicture) -> None:
     if not is_rotated(pair.map_size, pair.picture_size):
         return
     (map_height, map_width), (height, width) = pair.map_size, pair.picture_size
-    shapes = "landscape and the second is portrait"
     if map_height > map_width:
-        shapes = "portrait and the second is landscape"
-    numpy_call = "numpy.rot90(depth) or numpy.rot90(depth, -1)"
+        shapes = "the first is portrait and the second is landscape"
+    else:
+        shapes = "the first is landscape and the second is portrait"
+
     if pair.orientation >= MIN_QUARTER_TURN:
         upright = _UPRIGHT_BY_NUMPY[pair.orientation]
         numpy_call = f"{upright} for EXIF orientation {pair.orientation}"
-    hint: list[str | Text] = [
+    else:
+        numpy_call = "numpy.rot90(depth) or numpy.rot90(depth, -1)"
+    hint = Text(
         f"rotate {pair.names.map} to match {pair.names.picture}, for example with {numpy_call}"
-    ]
-    if map_height <= height and map_width <= width:
+    )
+    fits_into_picture = map_height <= height and map_width <= width
+    if fits_into_picture:
         part = pair.names.format_option("TOP,LEFT,HEIGHT,WIDTH")
-        hint += ["; if it only covers a part, use ", part]
+        hint = Text(hint, "; if it only covers a part, use ", part)
     raise InputError(
-        f"{pair.sizes_text}: the first is {shapes}, as if one were rotated by 90 degrees",
-        hint=Text(*hint),
+        f"{pair.sizes_text}: {shapes}, as if one were rotated by 90 degrees", hint=hint
     )
 
 
@@ -381,15 +397,14 @@ def _padded_or_cut_notes(pair: _MapInPicture) -> Iterator[str]:
     resized = f"{pair.map_text} and was resized to {pair.picture_text}"
     if any(is_rounded_up(pair.map_size, pair.picture_size, step) for step in PADDING_STEPS):
         yield f"{resized}; this is wrong if {pair.names.map} was padded to this size"
-    middle = middle_of_smaller_picture(pair.map_size, pair.picture_size)
+    centre = centre_of_reduced_copy(pair.map_size, pair.picture_size)
     # Sides that are multiples of a network's step were more likely rounded than cropped.
     is_rounded = any(math.gcd(*pair.map_size) % step == 0 for step in PADDING_STEPS)
-    if middle is not None and not is_rounded:
-        fraction, crop = middle
+    if centre is not None and not is_rounded:
         yield (
             f"{resized}; this is wrong if {pair.names.map} was cut out of the centre after "
-            f"{pair.names.picture} was reduced to {fraction} its size; then give it the crop "
-            f"{crop} (top, left, height, width)"
+            f"{pair.names.picture} was reduced to {centre.copy_size} its size; then give it the "
+            f"crop {centre.crop} (top, left, height, width)"
         )
 
 
@@ -428,24 +443,30 @@ def _place_resized_part(pair: _MapInPicture, crop: DepthCrop) -> MapPlacement:
         )
     names_in_crop = replace(pair.names, picture="the given crop")
     _require_same_orientation(replace(pair, picture_size=crop.shape, names=names_in_crop))
-    difference = difference_in_proportions(pair.map_size, crop.shape)
     if not may_be_resized(pair.map_size, crop.shape):
+        difference = difference_in_proportions(pair.map_size, crop.shape)
         raise InputError(
             f"{pair.map_text}, but the given crop is {format_size(crop.shape)}: "
             f"their proportions differ by {100 * difference:.0f}%",
             hint="give the part of the image that the map covers",
         )
+    return MapPlacement(crop=crop, notes=(_resized_part_note(pair, crop),))
 
-    note = f"{pair.map_text} and was resized to its crop of {format_size(crop.shape)}"
-    multiple = describe_multiple(pair.map_size, pair.picture_size)
-    if multiple is not None and describe_multiple(pair.map_size, crop.shape) is None:
-        note += (
-            f"; {pair.names.map} is also {multiple} {pair.picture_text}, so if it covers all of "
-            f"{pair.names.picture}, do not give a crop"
+
+def _resized_part_note(pair: _MapInPicture, crop: DepthCrop) -> str:
+    """Return the note that a map was resized to a crop, with a doubt if its size raises one."""
+    resized = f"{pair.map_text} and was resized to its crop of {format_size(crop.shape)}"
+    multiple_of_picture = describe_multiple(pair.map_size, pair.picture_size)
+    is_multiple_of_crop = describe_multiple(pair.map_size, crop.shape) is not None
+    if multiple_of_picture is not None and not is_multiple_of_crop:
+        return (
+            f"{resized}; {pair.names.map} is also {multiple_of_picture} {pair.picture_text}, so if "
+            f"it covers all of {pair.names.picture}, do not give a crop"
         )
-    elif difference > _MAX_SILENT_DIFFERENCE:
-        note += f", whose proportions differ by {100 * difference:.1f}%"
-    return MapPlacement(crop=crop, notes=(note,))
+    difference = difference_in_proportions(pair.map_size, crop.shape)
+    if difference > _MAX_SILENT_DIFFERENCE:
+        return f"{resized}, whose proportions differ by {100 * difference:.1f}%"
+    return resized
 
 
 def _padding_note(pair: _MapInPicture, values: AnyPlane) -> str | None:

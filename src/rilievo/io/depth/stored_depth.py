@@ -41,7 +41,6 @@ from rilievo.io.numbers import read_numbers
 _MIN_INTEGER_UNIT = 0.3  # [m]; integers in a larger unit would hold hardly any depth of a scene
 _GUESSED_INTEGER_UNIT = 0.001  # [m], millimetres, in which most programs write integers
 _MAX_UNIT_DIFFERENCE = 2e-3  # relative, between a unit in words and the same unit as declared
-_NOISY_CHANNELS = "its channels look like noise"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +53,14 @@ class StoredDepth:
         metadata: How they are converted, by the file and by the user.
         valid: Pixels with depth according to a mask or alpha in the file and to the user's invalid
             values; None if all are valid.
+        has_noisy_channels: Whether the declared weights of the channels give noise. A warning in
+            the metadata says so.
     """
 
     raw_values: StoredMap
     metadata: DepthMetadata
     valid: Mask | None = None
+    has_noisy_channels: bool = False
 
     @property
     def values(self) -> AnyPlane:
@@ -148,8 +150,12 @@ def read_stored_depth(
 
     warnings += filter(None, [statistic_warning(raw_values, metadata)])
     warnings += [warning for warning in metadata.warnings if warning not in warnings]
-    metadata = replace(metadata, warnings=tuple(warnings))
-    return StoredDepth(raw_values=raw_values, metadata=metadata, valid=marked.valid)
+    return StoredDepth(
+        raw_values=raw_values,
+        metadata=replace(metadata, warnings=tuple(warnings)),
+        valid=marked.valid,
+        has_noisy_channels=channel_warning in warnings,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,7 +229,8 @@ def stored_depth_from_array(array: np.ndarray, encoding: NumberEncoding, name: s
     _require_scale_beside_offset(raw_values, DepthMetadata(), encoding, name)
     metadata = _apply_encoding(DepthMetadata(), encoding, Path(name))
     zero_warning = _zero_warning(raw_values, encoding) if encoding.offset else None
-    warnings = filter(None, [_channel_warning(pixels, encoding), zero_warning])
+    channel_warning = _channel_warning(pixels, encoding)
+    warnings = filter(None, [channel_warning, zero_warning])
 
     is_masked = isinstance(array, np.ma.MaskedArray) and array.ndim == 2
     valid = ~np.ma.getmaskarray(array) if is_masked else None
@@ -231,6 +238,7 @@ def stored_depth_from_array(array: np.ndarray, encoding: NumberEncoding, name: s
         raw_values=raw_values,
         metadata=replace(metadata, warnings=tuple(warnings)),
         valid=_exclude_pixels(valid, encoding.find_invalid_pixels(pixels, name)),
+        has_noisy_channels=channel_warning is not None,
     )
 
 
@@ -251,25 +259,24 @@ def stored_depth_warnings(
     ``are_marks_stated`` says that the user has stated it.
     """
     metadata = depth.metadata
-    if any(warning.startswith(_NOISY_CHANNELS) for warning in metadata.warnings):
+    if depth.has_noisy_channels:
         return metadata.warnings  # The other checks would misread noise.
     are_codes = metadata.code_range is not None
     is_scaled_only = metadata.scale is not None and metadata.offset == 0
     if metadata.kind is not None and not is_scaled_only and not are_codes:
-        return metadata.warnings
+        return metadata.warnings  # Something else than metres in a known unit.
 
     raw_values = depth.raw_values
-    invalid = metadata.default_invalid if invalid is None else invalid
-    invalid = [*invalid, *metadata.invalid]
+    all_invalid = [*(metadata.default_invalid if invalid is None else invalid), *metadata.invalid]
     if metadata.stores_logarithms:
-        invalid.append(INFINITE_CODE)
+        all_invalid.append(INFINITE_CODE)
     if depth.valid is not None:
         raw_values = np.where(depth.valid, raw_values, 0).astype(raw_values.dtype)
-        invalid.append(0.0)
+        all_invalid.append(0.0)
     warnings = plausibility_warnings(
         raw_values,
         metres,
-        invalid=invalid,
+        invalid=all_invalid,
         unit=metadata.scale if metadata.is_decodable else unit,
         are_codes=are_codes,
         max_depth=max_depth,
@@ -298,26 +305,39 @@ def _apply_encoding(metadata: DepthMetadata, encoding: NumberEncoding, path: Pat
     Raises:
         InputError: If the file states another scale or offset.
     """
-    if encoding.scale is not None or encoding.offset:
-        agrees = (encoding.scale, encoding.offset) == (metadata.scale, metadata.offset)
-        if metadata.is_decodable and not agrees:
-            raise InputError(
-                f"the file says how to convert its values to depth ({metadata.source}), but the "
-                "encoding declares another 'scale' or 'offset'; leave them out",
-                path=printable(path),
-            )
-        if not metadata.is_decodable:
-            # Zero means "no depth", unless the user declares that no value is invalid.
-            zero_is_depth = encoding.invalid == ()
-            metadata = replace(
-                metadata,
-                scale=1.0 if encoding.scale is None else encoding.scale,
-                offset=encoding.offset,
-                invalid=metadata.invalid if zero_is_depth else (*metadata.invalid, 0.0),
-                source=metadata.source or GIVEN_BY_USER,
-            )
-    invalid = dict.fromkeys((*metadata.invalid, *(encoding.invalid or ())))
-    return replace(metadata, invalid=tuple(invalid))
+    declares_conversion = encoding.scale is not None or encoding.offset != 0
+    if declares_conversion and metadata.is_decodable:
+        _check_same_conversion(metadata, encoding, path)
+    elif declares_conversion:
+        metadata = _with_declared_conversion(metadata, encoding)
+    declared_invalid = encoding.invalid or ()
+    distinct_invalid = dict.fromkeys((*metadata.invalid, *declared_invalid))
+    return replace(metadata, invalid=tuple(distinct_invalid))
+
+
+def _check_same_conversion(metadata: DepthMetadata, encoding: NumberEncoding, path: Path) -> None:
+    """Check that the user declares the scale and the offset that the file states."""
+    if (encoding.scale, encoding.offset) != (metadata.scale, metadata.offset):
+        raise InputError(
+            f"the file says how to convert its values to depth ({metadata.source}), but the "
+            "encoding declares another 'scale' or 'offset'; leave them out",
+            path=printable(path),
+        )
+
+
+def _with_declared_conversion(metadata: DepthMetadata, encoding: NumberEncoding) -> DepthMetadata:
+    """Add the user's scale and offset to a file's metadata, which states none.
+
+    Zero then means "no depth", unless the user declares an empty list of invalid values.
+    """
+    zero_is_depth = encoding.invalid == ()
+    return replace(
+        metadata,
+        scale=1.0 if encoding.scale is None else encoding.scale,
+        offset=encoding.offset,
+        invalid=metadata.invalid if zero_is_depth else (*metadata.invalid, 0.0),
+        source=metadata.source or GIVEN_BY_USER,
+    )
 
 
 def decode_depth(raw_values: StoredMap, metadata: DepthMetadata) -> AnyPlane:
@@ -360,8 +380,10 @@ def _resolve_range(
     if raw_values.dtype.kind in "ui":
         metadata = drop_statistics(raw_values, metadata)
     else:
-        warning = float_range_warning(raw_values, metadata, path, is_unit_given=is_scale_given)
-        warnings += filter(None, [warning])
+        range_warning = float_range_warning(
+            raw_values, metadata, path, is_unit_given=is_scale_given
+        )
+        warnings += filter(None, [range_warning])
         metadata = _without_range(metadata)
 
     if metadata.unusable_reason is not None:
@@ -372,8 +394,8 @@ def _resolve_range(
         metadata = _without_encoding(metadata)
 
     metadata = check_logarithmic_range(raw_values, metadata, path)
-    is_doubtful = metadata.stores_logarithms and bool(metadata.warnings)
-    if is_doubtful and is_scale_given:
+    does_not_fill_range = metadata.stores_logarithms and bool(metadata.warnings)
+    if does_not_fill_range and is_scale_given:
         # The user's scale decides, so warnings about the range no longer matter.
         warnings = [] if is_offset_given else [*metadata.warnings]
         return _without_encoding(metadata), warnings
@@ -487,7 +509,7 @@ def _channel_warning(pixels: np.ndarray, encoding: NumberEncoding) -> str | None
     if not is_much_smoother(encoding.unpack(pixels, ""), better_encoding.unpack(pixels, "")):
         return None
     return (
-        f"{_NOISY_CHANNELS} with the declared weights, but like surfaces with 'channels: "
+        "its channels look like noise with the declared weights, but like surfaces with 'channels: "
         f"[{', '.join(map(str, better_weights))}]': check the weights"
     )
 
