@@ -50,6 +50,7 @@ _MIN_TYPE_MAX_RATIO = 1.25  # the same for the largest value of a type, whatever
 _MIN_TYPE_MAX_FRACTION = 0.001  # of all pixels, for the largest value of a type among close others
 _MIN_ISOLATED_FRACTION = 0.002  # of all pixels, with a value whose borders are all jumps in depth
 _MIN_RANGE_END_FRACTION = 0.005  # of all pixels, with an end of a stated range
+_MIN_RANGE_END_GAP = 1 / 20  # of the type's range, between such an end and all other codes
 _MIN_SYNTHETIC_RATIO = 10  # of a background to the other values of a scene of a few flat walls
 _MAX_MEASURED_FRACTION = 1 / 20  # of all pixels; a measured value is hardly more frequent
 _MIN_WALL_FRACTION, _MAX_WALL_RATIO = 0.5, 3.0
@@ -115,20 +116,16 @@ def find_far_marks(raw_map: RawDepthMap) -> Mask:
     A map may have up to ``_MAX_MARKS`` such values. All of them are marks once the next value below
     is much smaller; if no such gap is found, there are none.
     """
-    marks = np.zeros_like(raw_map.valid)
+    remaining = raw_map.valid_values
     for _ in range(_MAX_MARKS):
-        remaining_values = raw_map.values[raw_map.valid & ~marks]
-        if not remaining_values.size:
+        largest = remaining.max(initial=0)
+        below = remaining[remaining < largest]
+        is_frequent = remaining.size - below.size >= _MIN_ISOLATED_FRACTION * raw_map.values.size
+        if not is_frequent or not below.size:
             break
-        largest = float(remaining_values.max())
-        marks |= raw_map.values == largest
-        others = remaining_values[remaining_values < largest]
-        largest_count = np.count_nonzero(remaining_values == largest)
-        is_frequent = largest_count >= _MIN_ISOLATED_FRACTION * raw_map.values.size
-        if not is_frequent or not others.size:
-            break
-        if largest > _MIN_MARK_RATIO * others.max():
-            return marks & raw_map.valid
+        if largest > _MIN_MARK_RATIO * below.max():
+            return raw_map.valid & (raw_map.values >= largest)
+        remaining = below  # The largest value is a mark only if a gap is found further below.
     return np.zeros_like(raw_map.valid)
 
 
@@ -145,23 +142,22 @@ def _range_end_warnings(raw_map: RawDepthMap) -> Iterator[str]:
         if fraction < _MIN_RANGE_END_FRACTION or others.size <= _MIN_PIXELS or is_synthetic(others):
             continue
         # The quantiles leave out single wild pixels.
-        if end_code == 0:
-            gap = np.quantile(others, 0.001)
-        else:
-            gap = type_max - np.quantile(others, 0.999)
+        is_nearest = end_code == 0
+        next_code = np.quantile(others, 0.001 if is_nearest else 0.999)
+        is_far_from_others = abs(end_code - next_code) > _MIN_RANGE_END_GAP * type_max
         is_frequent = fraction >= _MAX_MEASURED_FRACTION
-        if gap > type_max / 20 or (
-            is_frequent and not has_smooth_borders(raw_map, end_code, valid)
-        ):
-            pixels = format_pixel_count(int(np.count_nonzero(is_at_end)))
+        if is_far_from_others:
+            reason = "far from all other values"
+        elif is_frequent and not has_smooth_borders(raw_map, end_code, valid):
             reason = "not close to the depth next to these pixels"
-            if gap > type_max / 20:
-                reason = "far from all other values"
-            yield (
-                f"{pixels} ({fraction:.1%}) have the value {end_code:.0f}, which is the {end_name} "
-                f"depth of the stated range and {reason}: if it marks missing depth, set "
-                f"'invalid: {end_code:.0f}'"
-            )
+        else:
+            continue
+        pixels = format_pixel_count(int(np.count_nonzero(is_at_end)))
+        yield (
+            f"{pixels} ({fraction:.1%}) have the value {end_code:.0f}, which is the {end_name} "
+            f"depth of the stated range and {reason}: if it marks missing depth, set "
+            f"'invalid: {end_code:.0f}'"
+        )
 
 
 def _largest_value_warning(raw_map: RawDepthMap) -> str | None:
@@ -193,23 +189,31 @@ def _find_extreme(raw_map: RawDepthMap, *, is_far: bool) -> _ExtremeValue | None
     if others.size <= _MIN_PIXELS:
         return None
 
-    # Quantiles instead of the nearest value itself leave out single wild pixels.
-    if is_far:
-        next_largest, without_blended = np.quantile(others, (0.999, 0.98))
-        ratio = extreme / next_largest
-        # Anti-aliased edges blend a huge background into up to a fiftieth of the other pixels.
-        if extreme > 10 * without_blended:
-            ratio = max(ratio, extreme / without_blended)
-    else:
-        ratio = float(np.quantile(others, 0.001)) / extreme
     pixel_count = int(np.count_nonzero(is_extreme))
     return _ExtremeValue(
         value=extreme,
         pixel_count=pixel_count,
         fraction=pixel_count / raw_map.values.size,
         others=others,
-        ratio=ratio,
+        ratio=_ratio_to_largest(extreme, others) if is_far else _ratio_to_smallest(extreme, others),
     )
+
+
+def _ratio_to_largest(extreme: float, others: Values) -> float:
+    """Return the ratio of the largest value to the next ones, without wild and blended pixels.
+
+    The quantile of 0.999 leaves out single wild pixels. Anti-aliased edges blend a huge background
+    into up to a fiftieth of the other pixels, so the quantile of 0.98 counts if it shows one.
+    """
+    next_largest, without_blended = np.quantile(others, (0.999, 0.98))
+    ratio = extreme / next_largest
+    is_huge = extreme > 10 * without_blended
+    return max(ratio, extreme / without_blended) if is_huge else ratio
+
+
+def _ratio_to_smallest(extreme: float, others: Values) -> float:
+    """Return the ratio of the next values to the smallest one, without single wild pixels."""
+    return float(np.quantile(others, 0.001)) / extreme
 
 
 def _is_type_max(raw_map: RawDepthMap, value: float) -> bool:
@@ -277,14 +281,15 @@ def _outlier_message(raw_map: RawDepthMap, extreme: _ExtremeValue) -> str:
 
 def _isolated_value_warning(raw_map: RawDepthMap) -> str | None:
     """Warn about the most frequent value, if the depth jumps at all borders of its pixels."""
-    values, counts = np.unique(raw_map.valid_values, return_counts=True)
+    distinct_values, counts = np.unique(raw_map.valid_values, return_counts=True)
     most_frequent = int(np.argmax(counts))
-    value = float(values[most_frequent])
+    value = float(distinct_values[most_frequent])
     fraction = counts[most_frequent] / raw_map.values.size
-    if fraction < _MAX_MEASURED_FRACTION or values.size <= MAX_SYNTHETIC_VALUES:
+    if fraction < _MAX_MEASURED_FRACTION or distinct_values.size <= MAX_SYNTHETIC_VALUES:
         return None
-    is_largest = most_frequent == values.size - 1
-    if is_largest and fraction > _MIN_WALL_FRACTION and value < _MAX_WALL_RATIO * values[-2]:
+    is_largest = most_frequent == distinct_values.size - 1
+    is_close_to_others = is_largest and value < _MAX_WALL_RATIO * distinct_values[-2]
+    if is_close_to_others and fraction > _MIN_WALL_FRACTION:
         return None  # A wall behind all other surfaces.
     has_other_value = raw_map.valid & (raw_map.values != value)
     if is_synthetic(raw_map.values[has_other_value]):
@@ -320,20 +325,21 @@ def _is_flat_object(raw_map: RawDepthMap, value: float) -> bool:
 def _ends_planes(raw_map: RawDepthMap, value: float) -> bool:
     """Whether planes lead up to the pixels with a value, as level ground does to its farthest row.
 
-    The inverse depth of a plane changes by equal steps from pixel to pixel. So of three pixels in a
-    row, of which the first has the value, both steps have to be equal and lead towards it.
+    The inverse depth of a plane changes by equal steps from pixel to pixel. So where the pixels
+    with the value end, both steps between the last of them and the two pixels beyond it have to be
+    equal, and to lead towards the value from nearer depth. That has to be so at most borders.
     """
     with np.errstate(divide="ignore"):
         inverse_depth = np.where(raw_map.valid, 1 / raw_map.values, np.nan)
     has_value = raw_map.values == value
     continued_count, border_count = 0, 0
-    for inverse_rows, mask_rows in scan_directions(inverse_depth, has_value):
-        is_border = mask_rows[:-2] & ~mask_rows[1:-1] & ~mask_rows[2:]
-        nearest_pixel = inverse_rows[1:-1][is_border]
-        second_pixel = inverse_rows[2:][is_border]
-        is_known = np.isfinite(nearest_pixel) & np.isfinite(second_pixel)
-        step_to_value = (nearest_pixel - 1 / value)[is_known]
-        step_before = (second_pixel - nearest_pixel)[is_known]
+    for inverse_rows, value_rows in scan_directions(inverse_depth, has_value):
+        is_border = value_rows[:-2] & ~value_rows[1:-1] & ~value_rows[2:]
+        first_beyond = inverse_rows[1:-1][is_border]
+        second_beyond = inverse_rows[2:][is_border]
+        are_known = np.isfinite(first_beyond) & np.isfinite(second_beyond)
+        step_to_value = (first_beyond - 1 / value)[are_known]
+        step_before = (second_beyond - first_beyond)[are_known]
         is_even = np.abs(step_to_value - step_before) <= _MAX_PLANE_ERROR * step_before
         border_count += step_before.size
         continued_count += int(np.count_nonzero((step_before > 0) & is_even))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rilievo.arrays.shapes import StoredMap
+from rilievo.arrays.shapes import Float64, Shaped, StoredMap
 from rilievo.errors import InputError
 from rilievo.io.depth.roughness import MAX_SURFACE_ROUGHNESS, roughness
 
@@ -74,34 +74,38 @@ def channels_problem(pixels: np.ndarray) -> str:
     planes = _channels_last(pixels)
     if planes.ndim != 3 or planes.shape[-1] > MAX_CHANNELS:
         return problem
+    return f"{problem}; {_channels_advice(planes)}"
+
+
+def _channels_advice(planes: Shaped[np.ndarray, "h w c"]) -> str:
+    """Say what up to four channels look like, and how the user can combine them to depth."""
     red = planes[..., 0]
     green_and_blue = [planes[..., channel] for channel in range(1, min(3, planes.shape[-1]))]
     if all(np.array_equal(red, colour) for colour in green_and_blue):
-        return f"{problem}; its channels are equal: set 'channels: [1, 0, 0]' to use the first one"
+        return "its channels are equal: set 'channels: [1, 0, 0]' to use the first one"
     if not any(colour.any() for colour in green_and_blue):
-        return f"{problem}; all channels but the first are 0: set 'channels: [1, 0, 0]'"
+        return "all channels but the first are 0: set 'channels: [1, 0, 0]'"
     if _are_floats_in_bytes(planes):
         return (
-            f"{problem}; its channels look like the four bytes of floating-point numbers: save "
-            "these as npy or EXR (numpy: array.view('<f4')[..., 0])"
+            "its channels look like the four bytes of floating-point numbers: save these as npy or "
+            "EXR (numpy: array.view('<f4')[..., 0])"
         )
 
     weights = smoothest_weights(planes)
     if weights is not None:
         listed = ", ".join(str(weight) for weight in weights)
         return (
-            f"{problem}; its channels look like one number, {_format_sum(weights)}: set "
-            f"'channels: [{listed}]', and 'scale' to the metres per step of this number"
+            f"its channels look like one number, {_format_sum(weights)}: set 'channels: "
+            f"[{listed}]', and 'scale' to the metres per step of this number"
         )
     if planes.shape[-1] == 2:
         return (
-            f"{problem}; if the second channel is alpha or a confidence, set 'channels: [1, 0]'; "
-            "if both channels make up one number, set their weights, such as 'channels: [1, 256]'"
+            "if the second channel is alpha or a confidence, set 'channels: [1, 0]'; if both "
+            "channels make up one number, set their weights, such as 'channels: [1, 256]'"
         )
     return (
-        f"{problem}; if its channels make up one number, set their weights, such as 'channels: "
-        "[1, 256, 65536]' for R + 256 G + 65536 B; a false-colour image cannot be converted to "
-        "depth"
+        "if its channels make up one number, set their weights, such as 'channels: [1, 256, "
+        "65536]' for R + 256 G + 65536 B; a false-colour image cannot be converted to depth"
     )
 
 
@@ -113,15 +117,7 @@ def smoothest_weights(planes: np.ndarray) -> tuple[int, ...] | None:
     if planes.dtype != np.uint8:
         return None
     channels = [channel.astype(np.float64) for channel in np.moveaxis(planes, -1, 0)]
-    roughness_by_weights: dict[tuple[int, ...], float] = {}
-    for known_weights in _KNOWN_WEIGHTS:
-        weights = known_weights[: len(channels)]
-        used_channels = [channel for channel, weight in enumerate(weights) if weight]
-        if len(used_channels) < 2 or weights in roughness_by_weights:
-            continue
-        if all(channels[channel].any() for channel in used_channels):
-            weighted = [channels[channel] * weight for channel, weight in enumerate(weights)]
-            roughness_by_weights[weights] = roughness(np.sum(weighted, axis=0))
+    roughness_by_weights = _roughness_by_known_weights(channels)
     if not roughness_by_weights:
         return None
 
@@ -134,6 +130,25 @@ def smoothest_weights(planes: np.ndarray) -> tuple[int, ...] | None:
     channels_are_rough = max(map(roughness, channels[: len(best)])) > min_roughness
     is_one_number = other_weights_are_rough and channels_are_rough
     return best if is_one_number and least_roughness < MAX_SURFACE_ROUGHNESS else None
+
+
+def _roughness_by_known_weights(
+    channels: Sequence[Float64[np.ndarray, "h w"]],
+) -> dict[tuple[int, ...], float]:
+    """Compute the roughness of the channels' sum for all known weights that can combine them.
+
+    Weights are left out if fewer than two channels count, or if a channel that counts is empty.
+    """
+    roughness_by_weights: dict[tuple[int, ...], float] = {}
+    for known_weights in _KNOWN_WEIGHTS:
+        weights = known_weights[: len(channels)]
+        used_channels = [channel for channel, weight in enumerate(weights) if weight]
+        if len(used_channels) < 2 or weights in roughness_by_weights:
+            continue
+        if all(channels[channel].any() for channel in used_channels):
+            weighted = [channels[channel] * weight for channel, weight in enumerate(weights)]
+            roughness_by_weights[weights] = roughness(np.sum(weighted, axis=0))
+    return roughness_by_weights
 
 
 def _channels_last(pixels: np.ndarray) -> np.ndarray:

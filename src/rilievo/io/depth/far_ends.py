@@ -119,16 +119,17 @@ def _is_back_wall(raw_map: RawDepthMap, value: float) -> bool:
     """
     is_wall = raw_map.valid & (raw_map.values == value)
     depth = np.where(raw_map.valid & ~is_wall, raw_map.values, np.nan)
-    normalized_steps = []
+    steps_by_direction = []
     for depth_rows, wall_rows in scan_directions(depth, is_wall):
         row_count = len(depth_rows)
-        distance_to_middle = np.abs(np.arange(row_count) - (row_count - 1) / 2)[1:-1, None]
-        beside_wall, next_pixel, is_wall_pixel = depth_rows[1:-1], depth_rows[2:], wall_rows[:-2]
-        # False where beside_wall is NaN, because it is invalid or of the wall itself.
-        meets_wall = is_wall_pixel & (beside_wall > (1 - _MAX_WALL_GAP) * value)
-        is_border = meets_wall & np.isfinite(next_pixel)
-        steps = distance_to_middle * (beside_wall / next_pixel - 1)
-        normalized_steps.append(steps[is_border])
-    all_steps = np.concatenate(normalized_steps)
-    is_right_angle = (all_steps > _MIN_STEP) & (all_steps < _MAX_STEP)
-    return int(np.count_nonzero(is_right_angle)) > _MIN_RIGHT_ANGLES * all_steps.size
+        v = np.abs(np.arange(row_count) - (row_count - 1) / 2)[1:-1, None]
+        is_last_of_wall = wall_rows[:-2]
+        first_beside, second_beside = depth_rows[1:-1], depth_rows[2:]
+        # False where first_beside is NaN, because it is invalid or of the wall itself.
+        meets_wall = is_last_of_wall & (first_beside > (1 - _MAX_WALL_GAP) * value)
+        is_border = meets_wall & np.isfinite(second_beside)
+        steps = v * (first_beside / second_beside - 1)
+        steps_by_direction.append(steps[is_border])
+    border_steps = np.concatenate(steps_by_direction)
+    is_right_angle = (border_steps > _MIN_STEP) & (border_steps < _MAX_STEP)
+    return int(np.count_nonzero(is_right_angle)) > _MIN_RIGHT_ANGLES * border_steps.size

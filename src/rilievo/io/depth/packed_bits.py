@@ -23,14 +23,13 @@ _MIN_PIXELS = 5
 _LOW_BIT_COUNTS = range(8, 1, -1)  # possible counts of other bits below the depth
 _MIN_LOW_BIT_STEPS = 0.9  # fraction of the steps that must be multiples of a power of two
 _MIN_EVEN_STEPS = 0.97  # the same for a flag of a single bit
-_FLAG_VALUES = 2  # a flag of one bit is 0 at some pixels and 1 at others
 _DEPTH_BIT_COUNTS = (15, 14, 13, 12, 11)  # possible counts of depth bits below other bits
 _MIN_SMOOTH_JUMPS = 0.6  # fraction of the jumps at which the depth bits alone continue smoothly
 _MAX_COARSE_MEDIAN = 10.0  # [m]; nearer depth in coarse steps is that of a sensor
 _MILLIMETRE, _HIGHEST_BIT = 0.001, 2**15
 _MAX_NEAREST_BELOW_FLAG = 10_000  # [mm]
 _MIN_FLOAT_BYTES = 4  # swapped bytes of half floats are not told from depth
-_MAX_FLOAT_RATIO = 1e6  # between the largest and the smallest depth in one map
+_MAX_FLOAT_RATIO = 1e6  # between two depths in one map, or between their median and 1
 _MAX_ROTATION_RATIO = 1.1  # of the roughness to the smoothest, of rotations that are as smooth
 
 
@@ -74,7 +73,9 @@ def packed_bit_warning(raw_map: RawDepthMap) -> str | None:
     if steps.size < MIN_NEIGHBOURS:
         return None
 
-    low_bit_count = _count_constant_low_bits(steps) or _count_flag_bits(raw_map, steps)
+    low_bit_count = _count_constant_low_bits(steps)
+    if low_bit_count == 0 and _has_flag_in_lowest_bit(raw_map, steps):
+        low_bit_count = 1
     is_coarse = raw_map.is_unit_given and _is_coarse_sensor(raw_map, low_bit_count)
     if low_bit_count and not is_coarse and not _is_common_step(raw_map.unit, 2.0**low_bit_count):
         return _low_bits_message(raw_map, low_bit_count, 8 * integer_type.itemsize)
@@ -115,14 +116,16 @@ def _count_constant_low_bits(steps: Values) -> int:
     return 0
 
 
-def _count_flag_bits(raw_map: RawDepthMap, steps: Values) -> int:
-    """Count the flags in the lowest bit: 1 if it seems to be a flag, and 0 if not.
+def _has_flag_in_lowest_bit(raw_map: RawDepthMap, steps: Values) -> bool:
+    """Whether the lowest bit of the values seems to be a flag, and not a part of the depth.
 
-    Neighbours mostly share a flag, so depth changes by even steps although both flags occur.
+    ``steps`` are the differences between neighbours. Neighbours mostly share a flag, so that the
+    depth above it changes by even steps, although both odd and even values occur.
     """
     steps_are_even = np.mean(steps % 2 == 0) >= _MIN_EVEN_STEPS
-    has_both_flags = np.unique(raw_map.valid_values % 2).size == _FLAG_VALUES
-    return int(steps_are_even and has_both_flags)
+    lowest_bits = np.unique(raw_map.valid_values % 2)
+    has_both_flags = lowest_bits.size == 2
+    return bool(steps_are_even and has_both_flags)
 
 
 def _is_coarse_sensor(raw_map: RawDepthMap, low_bit_count: int) -> bool:
@@ -190,25 +193,25 @@ def _rotated_bits_warning(raw_map: RawDepthMap) -> str | None:
     if raw_map.integer_type is None or raw_map.integer_type.itemsize != 2:
         return None
     values = np.where(valid, raw_map.values, 0).astype(np.uint16)
-    rotations = {bits: (values >> bits) | (values << (16 - bits)) for bits in range(1, 16)}
-    roughness_by_bits = {bits: roughness(rotated) for bits, rotated in rotations.items()}
+    rotated_by_bits = {bits: (values >> bits) | (values << (16 - bits)) for bits in range(1, 16)}
+    roughness_by_bits = {bits: roughness(rotated) for bits, rotated in rotated_by_bits.items()}
     max_roughness = _MAX_ROTATION_RATIO * min(roughness_by_bits.values())
-    smoothest = [bits for bits in rotations if roughness_by_bits[bits] <= max_roughness]
+    smoothest = [bits for bits in rotated_by_bits if roughness_by_bits[bits] <= max_roughness]
     if not smoothest:
-        return None
+        return None  # The roughness is NaN, because hardly any neighbours have depth.
     # Rotations that multiply the depth by a power of two are as smooth as the right one, which has
     # the smallest values.
-    best = min(smoothest, key=lambda bits: int(rotations[bits].max()))
-    if not is_much_smoother(values, rotations[best]):
+    best_bits = min(smoothest, key=lambda bits: int(rotated_by_bits[bits].max()))
+    if not is_much_smoother(values, rotated_by_bits[best_bits]):
         return None
-    if best == 8:
+    if best_bits == 8:
         return (
             "its values look like noise, but like surfaces when their two bytes are swapped: set "
             "'bits: [8, 16]', or save the array in the other byte order (numpy: array.byteswap())"
         )
     return (
         "its values look like noise, but like surfaces when they are rotated to begin at bit "
-        f"{best}: set 'bits: [{best}, 16]'"
+        f"{best_bits}: set 'bits: [{best_bits}, 16]'"
     )
 
 
@@ -219,20 +222,17 @@ def _float_byte_warning(raw_values: StoredMap) -> str | None:
     """
     if raw_values.dtype.kind != "f" or raw_values.dtype.itemsize < _MIN_FLOAT_BYTES:
         return None
+    max_log_extent = math.log(_MAX_FLOAT_RATIO)
     swapped = raw_values.astype(raw_values.dtype.newbyteorder("=")).byteswap()
     may_be_depth = np.isfinite(swapped) & (swapped > 0)
     if np.count_nonzero(may_be_depth) < max(MIN_NEIGHBOURS, raw_values.size / 2):
         return None
-    swapped_logs = np.log(swapped[may_be_depth].astype(np.float64))
+    swapped_is_depth = _log_extent(swapped[may_be_depth]) < max_log_extent
 
     with np.errstate(invalid="ignore"):
         is_number = np.isfinite(raw_values) & (raw_values != 0)
-    logs = np.log(np.abs(raw_values[is_number].astype(np.float64)))
-    max_log = math.log(_MAX_FLOAT_RATIO)
-    is_noise = not logs.size or max(np.ptp(logs), np.abs(np.median(logs))) > 2 * max_log
-    swapped_is_depth = (
-        abs(np.median(swapped_logs)) < max_log and float(np.ptp(swapped_logs)) < max_log
-    )
+    numbers = raw_values[is_number]
+    is_noise = not numbers.size or _log_extent(np.abs(numbers)) > 2 * max_log_extent
     if not is_noise or not swapped_is_depth:
         return None
     return (
@@ -240,3 +240,13 @@ def _float_byte_warning(raw_values: StoredMap) -> str | None:
         "array in the other byte order (numpy: array.byteswap()); in a PFM file, the sign of the "
         "scale gives the byte order"
     )
+
+
+def _log_extent(positive: Values) -> float:
+    """Return how far positive numbers spread, or lie from 1, as the logarithm of a ratio.
+
+    The ratio is that of the largest to the smallest, or that of the median to 1, whichever is
+    larger. It is moderate for depth in any usual unit, and huge for noise.
+    """
+    logs = np.log(positive.astype(np.float64))
+    return max(float(np.ptp(logs)), abs(float(np.median(logs))))

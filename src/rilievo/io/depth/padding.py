@@ -64,15 +64,20 @@ def find_border_bands(values: AnyPlane) -> BorderBands | None:
 def _band_width(values: AnyPlane) -> int:
     """Count the first rows that are empty, or if there are none, that repeat the row after them."""
     rows = values[: _MAX_LINES + _INNER_LINES + 2]
-    is_empty = ~rows.any(axis=1)
+    is_empty = (rows == 0).all(axis=1)
     if is_empty.all():
         return len(values)
-    empty_row_count = int(np.argmin(is_empty))  # index of the first row that is not empty
+    empty_row_count = _count_leading(is_empty)
     if empty_row_count:
         return empty_row_count
 
     repeats_next = (rows[1:] == rows[:-1]).all(axis=1)
-    repeated_row_count = len(repeats_next) if repeats_next.all() else int(np.argmin(repeats_next))
+    repeated_row_count = _count_leading(repeats_next)
     first_inner = repeated_row_count + 1
     inner_repeats = repeats_next[first_inner : first_inner + _INNER_LINES]
     return 0 if inner_repeats.any() else repeated_row_count
+
+
+def _count_leading(flags: np.ndarray) -> int:
+    """Count the true elements of a list before the first one that is false."""
+    return len(flags) if flags.all() else int(np.argmin(flags))

@@ -208,13 +208,8 @@ def odd_unit_warning(medians: Mapping[str, float]) -> str | None:
     log_medians = np.log([medians[name] for name in names])
     split = int(np.argmax(np.diff(log_medians))) + 1
     low_group, high_group = log_medians[:split], log_medians[split:]
-
-    ratio = math.exp(float(np.median(high_group) - np.median(low_group)))
-    unit_ratio = min(_UNIT_RATIOS, key=lambda candidate: abs(math.log(ratio / candidate)))
-    is_unit_ratio = abs(math.log(ratio / unit_ratio)) < math.log(_MAX_RATIO_ERROR)
-    gap = float(high_group[0] - low_group[-1])
-    spread = max(float(np.ptp(low_group)), float(np.ptp(high_group)))
-    if not is_unit_ratio or gap < math.log(_MIN_GROUP_GAP) or gap < spread:
+    unit_ratio = _ratio_of_units(low_group, high_group)
+    if unit_ratio is None:
         return None
 
     # The smaller group is the suspicious one.
@@ -233,6 +228,21 @@ def odd_unit_warning(medians: Mapping[str, float]) -> str | None:
         f"{math.exp(float(np.median(other_group))):.3g} m, a factor of about {unit_ratio:g}: "
         "check whether these files are in another unit"
     )
+
+
+def _ratio_of_units(low_group: Values, high_group: Values) -> float | None:
+    """Return the usual ratio of units that separates two groups; None if none does.
+
+    The groups are sorted logarithms of median depths. They are separate if the gap between them is
+    at least a factor of ``_MIN_GROUP_GAP``, and no smaller than the spread of either group.
+    """
+    ratio = math.exp(float(np.median(high_group) - np.median(low_group)))
+    unit_ratio = min(_UNIT_RATIOS, key=lambda candidate: abs(math.log(ratio / candidate)))
+    is_unit_ratio = abs(math.log(ratio / unit_ratio)) < math.log(_MAX_RATIO_ERROR)
+    gap = float(high_group[0] - low_group[-1])
+    spread = max(float(np.ptp(low_group)), float(np.ptp(high_group)))
+    are_separate = gap >= math.log(_MIN_GROUP_GAP) and gap >= spread
+    return unit_ratio if is_unit_ratio and are_separate else None
 
 
 def _normalized_warning(raw_map: RawDepthMap) -> str | None:
@@ -263,13 +273,14 @@ def _median_warning(raw_map: RawDepthMap, metres: Values, max_depth: float | Non
     """
     is_beyond = metres > MAX_VISIBLE
     median = float(np.median(metres if is_beyond.all() else metres[~is_beyond]))
+    is_far = median > MAX_PLAUSIBLE_MEDIAN
     if not raw_map.is_unit_given:
-        warning = unit_warning(median)
-        is_far_given = max_depth is not None and max_depth > MAX_PLAUSIBLE_MEDIAN
-        return None if warning == TOO_FAR and is_far_given else warning
+        is_far_expected = max_depth is not None and max_depth > MAX_PLAUSIBLE_MEDIAN
+        return None if is_far and is_far_expected else unit_warning(median)
+
     has_large_unit = raw_map.unit is not None and raw_map.unit >= 1
-    is_whole_and_far = raw_map.integer_type is not None and median > MAX_PLAUSIBLE_MEDIAN
-    if not has_large_unit or not is_whole_and_far:
+    are_whole = raw_map.integer_type is not None
+    if not (is_far and has_large_unit and are_whole):
         return None
     return (
         f"its integers are declared in units of {raw_map.unit:g} m, and half of them are beyond "

@@ -139,18 +139,19 @@ def has_smooth_borders(raw_map: RawDepthMap, value: float, valid: Mask | None = 
     valid = raw_map.valid if valid is None else valid
     has_value = valid & (raw_map.values == value)
     has_other_value = valid & (raw_map.values != value)
+    # The smallest values, such as 0, have a hundredth of the largest as their scale.
     depth_scale = max(value, float(raw_map.values[has_other_value].max()) / 100)
     # Neighbours on a surface may always differ by one quantization step, however coarse it is.
     quantization_step = float(np.diff(np.unique(raw_map.values[valid])).min(initial=np.inf))
     max_step = max(MAX_SURFACE_STEP * depth_scale, quantization_step * (1 + SAME_FLOAT))
 
-    smooth_border_count, border_count = 0, 0
+    steps_by_direction = []
     for pixels, neighbours in neighbour_slices():
         for inside, outside in ((pixels, neighbours), (neighbours, pixels)):
             is_border = has_value[inside] & has_other_value[outside]
-            steps = np.abs(raw_map.values[outside][is_border] - value)
-            border_count += steps.size
-            smooth_border_count += int(np.count_nonzero(steps <= max_step))
-    if border_count < MIN_NEIGHBOURS // 4:
+            steps_by_direction.append(np.abs(raw_map.values[outside][is_border] - value))
+    border_steps = np.concatenate(steps_by_direction)
+    if border_steps.size < MIN_NEIGHBOURS // 4:
         return True  # Too few borders to suspect anything.
-    return smooth_border_count > _MAX_CHANCE_BORDERS * border_count
+    smooth_border_count = int(np.count_nonzero(border_steps <= max_step))
+    return smooth_border_count > _MAX_CHANCE_BORDERS * border_steps.size

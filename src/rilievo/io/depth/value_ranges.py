@@ -11,7 +11,13 @@ import numpy as np
 
 from rilievo.arrays.shapes import StoredMap
 from rilievo.errors import InputError
-from rilievo.io.depth.code_range import INFINITE_CODE, LOGARITHM_STEPS, UNKNOWN_CODE, Spacing
+from rilievo.io.depth.code_range import (
+    INFINITE_CODE,
+    LOGARITHM_STEPS,
+    UNKNOWN_CODE,
+    CodeRange,
+    Spacing,
+)
 from rilievo.io.depth.depth_metadata import DISPARITY, INVERSE, DepthMetadata, near_and_far_message
 from rilievo.io.depth.surface_shape import flat_surface_fraction
 from rilievo.io.depth.units import COMMON_UNITS
@@ -77,16 +83,10 @@ def drop_statistics(raw_values: StoredMap, metadata: DepthMetadata) -> DepthMeta
         return without_range
 
     smallest, largest = float(depth_values.min()), float(depth_values.max())
-    low_rounding, high_rounding = code_range.rounding
-    max_low_error = _max_statistic_error(low, low_rounding)
-    max_high_error = _max_statistic_error(high, high_rounding)
-    for unit in COMMON_UNITS:
-        describes_smallest = abs(smallest * unit - low) <= max_low_error
-        describes_largest = abs(largest * unit - high) <= max_high_error
-        if not (describes_smallest and describes_largest):
-            continue
-        if unit == 1.0:
-            return without_range
+    unit = _unit_of_statistic(code_range, smallest, largest)
+    if unit == 1.0:
+        return without_range
+    if unit is not None:
         source = f"{metadata.source}, whose range is that of its values in this unit"
         return replace(without_range, scale=unit, source=source)
 
@@ -98,6 +98,22 @@ def drop_statistics(raw_values: StoredMap, metadata: DepthMetadata) -> DepthMeta
         )
         return replace(without_range, warnings=(*metadata.warnings, warning))
     return metadata
+
+
+def _unit_of_statistic(code_range: CodeRange, smallest: float, largest: float) -> float | None:
+    """Find the common unit [m] in which a range states the smallest and the largest value.
+
+    Return None if it is no such statistic in any of these units.
+    """
+    low_rounding, high_rounding = code_range.rounding
+    max_low_error = _max_statistic_error(code_range.first, low_rounding)
+    max_high_error = _max_statistic_error(code_range.last, high_rounding)
+    for unit in COMMON_UNITS:
+        describes_smallest = abs(smallest * unit - code_range.first) <= max_low_error
+        describes_largest = abs(largest * unit - code_range.last) <= max_high_error
+        if describes_smallest and describes_largest:
+            return unit
+    return None
 
 
 def _max_statistic_error(end: float, rounding: float) -> float:
@@ -115,13 +131,15 @@ def statistic_warning(raw_values: StoredMap, metadata: DepthMetadata) -> str | N
     if code_range is None or code_range.spacing is not Spacing.LINEAR or metadata.kind == INVERSE:
         return None
     low, high = code_range.first, code_range.last
-    largest = int(raw_values[raw_values < np.iinfo(raw_values.dtype).max].max(initial=0))
+    type_max = np.iinfo(raw_values.dtype).max  # often a mark of "no depth"
+    largest = int(raw_values[raw_values < type_max].max(initial=0))
     if not largest:
         return None
 
     used_fraction = largest / 65535
-    may_be_millimetres = low <= largest * 0.001 <= high and raw_values.dtype == np.uint16
-    if may_be_millimetres and largest <= _MAX_MILLIMETRE_CODE * 65535:
+    is_in_range_as_millimetres = low <= largest * 0.001 <= high
+    is_small_code = raw_values.dtype == np.uint16 and largest <= _MAX_MILLIMETRE_CODE * 65535
+    if is_in_range_as_millimetres and is_small_code:
         return (
             f"its values are read as spaced evenly over its range from {low:g} to {high:g}, but "
             f"they use only {used_fraction:.1%} of the 16-bit range, and the largest, {largest}, "
@@ -168,22 +186,23 @@ def float_range_warning(
         f"'offset: {low:g}'; if they are spaced evenly in inverse depth or as in a z-buffer, save "
         "depth in metres instead"
     )
-    if largest <= 1:
-        is_below_range = smallest < low or (median < low and high > 1)
-        if is_below_range:
-            raise InputError(
-                f"{contradiction}, so they are unlikely to be metres: {advice}",
-                path=printable(path),
-            )
-        if high >= 2 * largest and metadata.scale is None:
-            return (
-                f"{contradiction} and are read as metres: {advice}; if they are metres, set "
-                "'scale: 1'"
-            )
-    elif not low <= median * (metadata.scale or 1.0) <= high:
+    if largest > 1:
+        if low <= median * (metadata.scale or 1.0) <= high:
+            return None
         return (
             f"{contradiction}: if they are not in metres, set 'scale' to the metres per stored "
             "value, such as 0.001 for millimetres"
+        )
+
+    # Values up to 1 may be fractions of the range, or metres.
+    are_below_range = smallest < low or (median < low and high > 1)
+    if are_below_range:
+        raise InputError(
+            f"{contradiction}, so they are unlikely to be metres: {advice}", path=printable(path)
+        )
+    if high >= 2 * largest and metadata.scale is None:
+        return (
+            f"{contradiction} and are read as metres: {advice}; if they are metres, set 'scale: 1'"
         )
     return None
 
@@ -200,25 +219,26 @@ def spacing_warning(raw_values: StoredMap, metadata: DepthMetadata) -> str | Non
     if not 0 < near < far:
         return None
 
-    first_code = 0  # of near; that of far lies step_count above it
-    step_count = int(np.iinfo(raw_values.dtype).max)
     if stated_spacing is Spacing.LOGARITHMIC:
-        first_code = 1
-        step_count = LOGARITHM_STEPS
-    is_code = (raw_values >= first_code) & (raw_values <= first_code + step_count)
-    fraction = np.clip((raw_values.astype(np.float64) - first_code) / step_count, 0, 1)
+        near_code, step_count = 1, LOGARITHM_STEPS
+    else:
+        near_code, step_count = 0, int(np.iinfo(raw_values.dtype).max)
+    far_code = near_code + step_count
+    is_code = (raw_values >= near_code) & (raw_values <= far_code)
+    # 0 at near and 1 at far
+    fraction = np.clip((raw_values.astype(np.float64) - near_code) / step_count, 0, 1)
     depth_by_spacing = {
         Spacing.LOGARITHMIC: near ** (1 - fraction) * far**fraction,
         Spacing.LINEAR: near + fraction * (far - near),
         Spacing.INVERSE: 1 / ((1 - fraction) / near + fraction / far),
     }
-    flat_fractions = {
+    flat_by_spacing = {
         spacing: flat_surface_fraction(depth, is_code)
         for spacing, depth in depth_by_spacing.items()
     }
-    best_spacing = max(flat_fractions, key=lambda spacing: flat_fractions[spacing])
-    min_fraction = max(_MIN_FLAT_FRACTION, _MIN_FLAT_RATIO * flat_fractions[stated_spacing])
-    if flat_fractions[best_spacing] < min_fraction:
+    best_spacing = max(flat_by_spacing, key=lambda spacing: flat_by_spacing[spacing])
+    min_flat = max(_MIN_FLAT_FRACTION, _MIN_FLAT_RATIO * flat_by_spacing[stated_spacing])
+    if flat_by_spacing[best_spacing] < min_flat:
         return None
     advice = "save depth in metres instead"
     if best_spacing is Spacing.LINEAR:

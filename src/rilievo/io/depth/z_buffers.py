@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rilievo.arrays.shapes import Float64, Mask, StoredMap
+from rilievo.arrays.shapes import Float64, Mask, StoredMap, Values
 from rilievo.io.depth.surface_shape import (
     has_straight_surfaces,
     is_one_ramp,
@@ -37,32 +37,38 @@ def z_buffer_warning(raw_values: StoredMap, unit: float | None = None) -> str | 
     values_before_end = values[before_end]
     if values_before_end.size < _MIN_PIXELS:
         return None
-    median = np.median(values_before_end)
-    if median < _MIN_MEDIAN * end:
+    if np.median(values_before_end) < _MIN_MEDIAN * end:
         return None
     far_count = np.count_nonzero(valid & (values == end))
     has_far_plane = far_count > _MIN_FAR_FRACTION * raw_values.size
     if not has_far_plane and is_one_ramp(values, before_end):
         return None
 
-    is_buffer = is_straight_to_rounding(values, before_end)
-    if is_buffer is None:
+    surfaces_are_straight = is_straight_to_rounding(values, before_end)
+    if surfaces_are_straight is None:
         # The values are too coarse to tell by the shape of surfaces, but they may be packed just
         # below the end of the scale.
-        is_in_metres = raw_values.dtype.kind == "f" and unit == 1
-        smallest = np.quantile(values_before_end, 0.01)
-        is_packed = median > _MIN_PACKED_MEDIAN * end and smallest > _MIN_MEDIAN * end
-        may_be_buffer = is_packed and not is_in_metres
-        is_buffer = may_be_buffer and (
-            has_far_plane or has_straight_surfaces(end - values, before_end)
-        )
-    if not is_buffer:
+        are_floats_in_metres = raw_values.dtype.kind == "f" and unit == 1
+        if are_floats_in_metres or not _is_packed_below(end, values_before_end):
+            return None
+        if not has_far_plane and not has_straight_surfaces(end - values, before_end):
+            return None
+    elif not surfaces_are_straight:
         return None
     fraction = "value" if end == 1 else f"value / {end:.0f}"
     return (
         f"its values are just below {end:.0f}, as in a z-buffer: if they come from one, depth is "
         f"near * far / (far - {fraction} * (far - near))"
     )
+
+
+def _is_packed_below(end: float, values: Values) -> bool:
+    """Whether most values lie just below the end of their scale, and hardly any in its lower half.
+
+    With usual near and far planes, a z-buffer gives nearly all of its scale to the nearest depth.
+    """
+    smallest, median = np.quantile(values, 0.01), np.median(values)
+    return bool(median > _MIN_PACKED_MEDIAN * end and smallest > _MIN_MEDIAN * end)
 
 
 def _unscaled_buffer_warning(
