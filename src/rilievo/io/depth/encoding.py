@@ -82,22 +82,9 @@ class NumberEncoding:
                 option=option, problem=f"has the offset {self.offset:g}; expected a finite number"
             )
         if self.bits is not None:
-            is_pair = len(self.bits) == 2
-            if not is_pair or not (0 <= self.bits[0] < _MAX_BITS and self.bits[1] > 0):
-                raise OptionError(
-                    option=option,
-                    problem="needs the first bit and the number of bits for 'bits'",
-                    hint="for example, 3,13 selects the 13 bits above the lowest 3, and 0,13 the "
-                    "lowest 13 bits",
-                )
-        weights = self.channels
-        if weights is not None and (not any(weights) or len(weights) > MAX_CHANNELS):
-            raise OptionError(
-                option=option,
-                problem="needs 1 to 4 weights for 'channels', not all of them 0",
-                hint="for example, 1,256,65536 stands for R + 256 G + 65536 B, and 1,0,0 for red "
-                "alone",
-            )
+            _check_bits(self.bits, option)
+        if self.channels is not None:
+            _check_channel_weights(self.channels, option)
 
     def unpack(self, pixels: np.ndarray, display_name: object) -> StoredMap:
         """Combine the channels and extract the bits that hold depth, to one value per pixel.
@@ -182,40 +169,49 @@ def parse_encoding(text: str, option: str) -> NumberEncoding:
         >>> parse_encoding("bits=3,13 scale=0.001", "encoding").bits
         (3, 13)
     """
-    values: dict[str, tuple[float, ...]] = {}
+    numbers_by_key: dict[str, tuple[float, ...]] = {}
     array = None
-    for pair in re.sub(r"\s*([:=,])\s*", r"\1", text.replace(";", " ")).split():
-        # Warnings show keys as in YAML, such as "invalid: [0, 65535]", and users paste them.
-        if "=" not in pair:
-            pair = pair.replace(":", "=", 1)
-        name, sign, value = pair.partition("=")
-        name = name.lower().replace("-", "_")
-        if not sign:
-            raise OptionError(
-                option=option,
-                problem=f"has '{pair[:40]}', which is not a pair of a key and its value",
-                hint='write pairs with spaces between them, as in "scale=0.001 invalid=0,65535"',
-            )
-        if name not in KEYS:
-            raise OptionError(
-                option=option, problem=f"does not accept '{name[:40]}'", hint=_suggest_key(name)
-            )
-        if name == "array":
+    without_blanks_in_pairs = re.sub(r"\s*([:=,])\s*", r"\1", text.replace(";", " "))
+    for pair in without_blanks_in_pairs.split():
+        key, value = _split_pair(pair, option)
+        if key == "array":
             array = value
         else:
-            values[name] = _parse_values(name, value, option)
+            numbers_by_key[key] = _parse_values(key, value, option)
     encoding = NumberEncoding(
-        scale=_single_value("scale", values, option),
-        offset=_single_value("offset", values, option) or 0.0,
-        invalid=values.get("invalid"),
-        bits=_parse_integers(values.get("bits"), option),
-        channels=values.get("channels"),
-        min_depth=_single_value("min_depth", values, option) or 0.0,
-        max_depth=_single_value("max_depth", values, option),
+        scale=_single_value("scale", numbers_by_key, option),
+        offset=_single_value("offset", numbers_by_key, option) or 0.0,
+        invalid=numbers_by_key.get("invalid"),
+        bits=_parse_integers(numbers_by_key.get("bits"), option),
+        channels=numbers_by_key.get("channels"),
+        min_depth=_single_value("min_depth", numbers_by_key, option) or 0.0,
+        max_depth=_single_value("max_depth", numbers_by_key, option),
         array=array,
     )
     encoding.check(option)
     return encoding
+
+
+def _split_pair(pair: str, option: str) -> tuple[str, str]:
+    """Split ``key=value`` into a known key and the text of its value.
+
+    Warnings show keys as in YAML, such as "invalid: [0, 65535]", and users paste them, so a colon
+    may stand in place of the equals sign.
+    """
+    separator = "=" if "=" in pair else ":"
+    name, found_separator, value = pair.partition(separator)
+    key = name.lower().replace("-", "_")
+    if not found_separator:
+        raise OptionError(
+            option=option,
+            problem=f"has '{pair[:40]}', which is not a pair of a key and its value",
+            hint='write pairs with spaces between them, as in "scale=0.001 invalid=0,65535"',
+        )
+    if key not in KEYS:
+        raise OptionError(
+            option=option, problem=f"does not accept '{key[:40]}'", hint=_suggest_key(key)
+        )
+    return key, value
 
 
 def name_encoding_options(message: TextPart, *, encoding_option: str, unit_option: str) -> Text:
@@ -237,18 +233,25 @@ def name_encoding_options(message: TextPart, *, encoding_option: str, unit_optio
         encoding_option: Option that takes pairs of a key and its value.
         unit_option: Option that takes the metres per raw value, in place of the key ``scale``.
     """
-    parts: list[TextPart] = []
+    reworded: list[TextPart] = []
     for part in Text(message).parts:
-        if not isinstance(part, str):
-            parts.append(part)
-            continue
-        end_of_last = 0
-        for keys in _ADVISED_KEYS.finditer(part):
-            parts.append(part[end_of_last : keys.start()])
-            parts.append(_option_for_keys(keys[0], encoding_option, unit_option))
-            end_of_last = keys.end()
-        parts.append(part[end_of_last:])
-    return Text(*parts)
+        if isinstance(part, str):
+            reworded += _reword_advised_keys(part, encoding_option, unit_option)
+        else:
+            reworded.append(part)
+    return Text(*reworded)
+
+
+def _reword_advised_keys(
+    message: str, encoding_option: str, unit_option: str
+) -> Iterator[str | OptionName]:
+    """Yield the pieces of a message, with an option in place of each advice to set keys."""
+    end_of_last_advice = 0
+    for advice in _ADVISED_KEYS.finditer(message):
+        yield message[end_of_last_advice : advice.start()]
+        yield _option_for_keys(advice[0], encoding_option, unit_option)
+        end_of_last_advice = advice.end()
+    yield message[end_of_last_advice:]
 
 
 def _option_for_keys(keys: str, encoding_option: str, unit_option: str) -> OptionName:
@@ -313,28 +316,31 @@ def _parse_values(name: str, text: str, option: str) -> tuple[float, ...]:
         return ()
     parse_number = parse_unit if name == "scale" else float
     try:
-        values = tuple(parse_number(part) for part in text.strip("[]()").split(","))
+        numbers = tuple(parse_number(part) for part in text.strip("[]()").split(","))
     except ValueError as error:
-        is_name = name == "channels" and re.search("[A-Za-z]", text) is not None
-        expected = "numbers"
-        if name == "scale":
-            expected = f"a number, a fraction such as 1/256, or a unit ({UNITS})"
-        raise OptionError(
-            option=option,
-            problem=f"has '{name}={text[:40]}'; expected {expected}",
-            hint=(
-                "to choose an array in an npz file or a channel in an EXR file, write "
-                f"'array={text[:40]}'"
-            )
-            if is_name
-            else "",
-        ) from error
-    if any(math.isnan(value) for value in values):
-        remedy = "expected a number"
-        if name == "invalid":
-            remedy = "NaN is always invalid, so leave it out"
+        raise _no_number_error(name, text, option) from error
+    if any(math.isnan(number) for number in numbers):
+        is_invalid = name == "invalid"
+        remedy = "NaN is always invalid, so leave it out" if is_invalid else "expected a number"
         raise OptionError(option=option, problem=f"has '{name}={text[:40]}'; {remedy}")
-    return values
+    return numbers
+
+
+def _no_number_error(name: str, text: str, option: str) -> OptionError:
+    """Return the error for a key whose value is no number, and no unit in the case of a scale."""
+    expected = "numbers"
+    if name == "scale":
+        expected = f"a number, a fraction such as 1/256, or a unit ({UNITS})"
+    hint = ""
+    may_be_array_name = name == "channels" and re.search("[A-Za-z]", text) is not None
+    if may_be_array_name:
+        hint = (
+            "to choose an array in an npz file or a channel in an EXR file, write "
+            f"'array={text[:40]}'"
+        )
+    return OptionError(
+        option=option, problem=f"has '{name}={text[:40]}'; expected {expected}", hint=hint
+    )
 
 
 def _single_value(name: str, values: dict[str, tuple[float, ...]], option: str) -> float | None:
@@ -363,6 +369,28 @@ def _check_positive(name: str, value: float | None, option: str) -> None:
     if value is not None and not 0 < value < math.inf:
         raise OptionError(
             option=option, problem=f"has '{name}={value:g}'; expected a positive number"
+        )
+
+
+def _check_bits(bits: tuple[int, ...], option: str) -> None:
+    """Check that bits are a first bit and a bit count."""
+    is_valid = len(bits) == 2 and 0 <= bits[0] < _MAX_BITS and bits[1] > 0
+    if not is_valid:
+        raise OptionError(
+            option=option,
+            problem="needs the first bit and the number of bits for 'bits'",
+            hint="for example, 3,13 selects the 13 bits above the lowest 3, and 0,13 the lowest 13 "
+            "bits",
+        )
+
+
+def _check_channel_weights(weights: tuple[float, ...], option: str) -> None:
+    """Check that there are weights for at most four channels, of which one counts."""
+    if not any(weights) or len(weights) > MAX_CHANNELS:
+        raise OptionError(
+            option=option,
+            problem="needs 1 to 4 weights for 'channels', not all of them 0",
+            hint="for example, 1,256,65536 stands for R + 256 G + 65536 B, and 1,0,0 for red alone",
         )
 
 

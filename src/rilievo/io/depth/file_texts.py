@@ -87,14 +87,20 @@ def tiff_texts(image: TiffImageFile) -> Mapping[str, Any]:
 
     description = str(tags.get(_DESCRIPTION, ""))
     if description.startswith(_IMAGEJ):
-        entries = _parse_imagej_description(description)
-        if entries.get("cf") == _IMAGEJ_STRAIGHT_LINE:
-            texts |= {"offset": entries.get("c0", "0"), "scale": entries.get("c1", "1")}
-        if "vunit" in entries:
-            texts["unit"] = entries["vunit"]
+        texts |= _imagej_calibration(_parse_imagej_description(description))
     elif description.strip():
         texts[""] = description
     return texts
+
+
+def _imagej_calibration(entries: Mapping[str, str]) -> dict[str, str]:
+    """Take the unit, the offset and the factor of the values from the entries of ImageJ."""
+    calibration: dict[str, str] = {}
+    if entries.get("cf") == _IMAGEJ_STRAIGHT_LINE:
+        calibration |= {"offset": entries.get("c0", "0"), "scale": entries.get("c1", "1")}
+    if "vunit" in entries:
+        calibration["unit"] = entries["vunit"]
+    return calibration
 
 
 def _gdal_texts(metadata: str) -> dict[str, Any]:

@@ -46,6 +46,8 @@ _PLY_TYPES: Mapping[str, str] = {
     **dict.fromkeys(("double", "float64"), "f8"),
 }
 _PLY_BYTE_ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
+_MIN_COPY_CONTROL = 32
+"""Least control byte of LibLZF that copies earlier bytes; smaller ones announce literal bytes."""
 _OUR_COMMENT = "rilievo:"
 """Start of the comments in which rilievo's own PLY files hold their JSON."""
 
@@ -110,12 +112,12 @@ def read_points(path: Path) -> StoredPoints:
     """
     name = printable(path)
     size = check_regular(path)
-    has_binary_form = path.suffix.lower() in (".pcd", ".ply")
-    most_bytes = MAX_BYTES if has_binary_form else MAX_TEXT_BYTES
-    if size > most_bytes:
+    suffix = path.suffix.lower()
+    max_bytes = MAX_BYTES if suffix in (".pcd", ".ply") else MAX_TEXT_BYTES
+    if size > max_bytes:
         raise InputError(
-            f"the file has {format_beyond(size / 2**20, most_bytes / 2**20)} MiB; expected at most "
-            f"{most_bytes / 2**20:g} MiB",
+            f"the file has {format_beyond(size / 2**20, max_bytes / 2**20)} MiB; expected at most "
+            f"{max_bytes / 2**20:g} MiB",
             path=name,
         )
     try:
@@ -124,7 +126,7 @@ def read_points(path: Path) -> StoredPoints:
         raise InputError(f"the file cannot be read ({reason(error)})", path=name) from error
     try:
         with np.errstate(invalid="ignore"):  # Signalling NaN are as good as others.
-            stored = _parse(content, path.suffix.lower())
+            stored = _parse_points(content, suffix)
     except (ValueError, MemoryError) as error:
         raise InputError(
             f"the file is truncated, damaged or of an unsupported kind ({reason(error)})", path=name
@@ -134,44 +136,55 @@ def read_points(path: Path) -> StoredPoints:
     return stored
 
 
-def _parse(content: bytes, suffix: str) -> StoredPoints:
+def _parse_points(content: bytes, suffix: str) -> StoredPoints:
     """Parse a file by its suffix; raise ``ValueError`` if it is not of this form."""
     if suffix == ".pcd":
         return StoredPoints(points=_parse_pcd(content))
     if suffix == ".ply":
         return _parse_ply(content)
-    lines = content.decode("utf-8", errors="replace").replace(",", " ")
-    first_line, _, rest = lines.partition("\n")
-    body = rest if first_line.strip().lower().startswith("x") else lines
-    is_empty = not any(line.partition("#")[0].strip() for line in body.splitlines())
+    return StoredPoints(points=_parse_xyz_text(content))
+
+
+def _parse_xyz_text(content: bytes) -> Points:
+    """Parse lines ``x y z``, with blanks or commas, whose first may be a header."""
+    text = content.decode("utf-8", errors="replace").replace(",", " ")
+    first_line, _, other_lines = text.partition("\n")
+    has_header = first_line.strip().lower().startswith("x")
+    rows = other_lines if has_header else text
+    is_empty = not any(line.partition("#")[0].strip() for line in rows.splitlines())
     if is_empty:
         raise ValueError("no line has numbers")
-    text = BytesIO(body.encode())
-    return StoredPoints(points=np.loadtxt(text, np.float64, ndmin=2, usecols=(0, 1, 2)))
+    return np.loadtxt(BytesIO(rows.encode()), np.float64, ndmin=2, usecols=(0, 1, 2))
 
 
-def _header_lines(content: bytes, last_word: bytes) -> tuple[list[list[str]], int]:
-    """Return the words of each line up to the one that begins with ``last_word``, and its end."""
+def _split_header(content: bytes, last_keyword: bytes) -> tuple[list[list[str]], int]:
+    """Split the header of a PCD or PLY file, which ends with the line of ``last_keyword``.
+
+    Returns:
+        The words of each line, and the offset [bytes] of what follows the header.
+    """
     lines: list[list[str]] = []
-    start = 0
-    while start < min(len(content), _MAX_HEADER_BYTES):
-        newline = content.find(b"\n", start)
-        end = len(content) if newline < 0 else newline
-        line = content[start:end]
+    line_start = 0
+    while line_start < min(len(content), _MAX_HEADER_BYTES):
+        newline = content.find(b"\n", line_start)
+        line_end = len(content) if newline < 0 else newline
+        line = content[line_start:line_end]
         lines.append(line.decode("ascii", errors="replace").split())
-        start = end + 1
-        if line.startswith(last_word):
-            return lines, start
-    raise ValueError(f"its header has no line '{last_word.decode()}'")
+        line_start = line_end + 1
+        if line.startswith(last_keyword):
+            return lines, line_start
+    raise ValueError(f"its header has no line '{last_keyword.decode()}'")
 
 
 def _parse_pcd(content: bytes) -> Points:
-    lines, start = _header_lines(content, b"DATA")
+    """Parse a PCD in any of its three encodings."""
+    lines, body_start = _split_header(content, b"DATA")
     header = {words[0].upper(): words[1:] for words in lines if words and words[0][0] != "#"}
     fields = _pcd_fields(header)
-    count = _point_count(header.get("POINTS") or _product(header))
+    stated_count = header.get("POINTS")
+    count = _parse_point_count(stated_count) if stated_count else _multiply_sides(header)
     encoding = " ".join(header.get("DATA", []))
-    body = memoryview(content)[start:]
+    body = memoryview(content)[body_start:]
     if encoding == "ascii":
         return _parse_rows(bytes(body), _columns(fields), count)
     if encoding == "binary":
@@ -190,15 +203,17 @@ def _pcd_fields(header: Mapping[str, Sequence[str]]) -> list[_Field]:
         raise ValueError("FIELDS, SIZE, TYPE and COUNT of its header are not equally many")
     numpy_types = [_pcd_type(*kind) for kind in zip(types, sizes, strict=True)]
     return [
-        _Field(name=name, type=numpy_type, count=_whole(count, "COUNT"))
+        _Field(name=name, type=numpy_type, count=_parse_whole(count, "COUNT"))
         for name, numpy_type, count in zip(names, numpy_types, counts, strict=True)
     ]
 
 
-def _product(header: Mapping[str, Sequence[str]]) -> list[str]:
-    """Number of points of a header without POINTS."""
-    sides = [_whole(" ".join(header.get(key, [])), key) for key in ("WIDTH", "HEIGHT")]
-    return [str(sides[0] * sides[1])]
+def _multiply_sides(header: Mapping[str, Sequence[str]]) -> int:
+    """Number of points of a PCD header without POINTS, which is width times height."""
+    width, height = (
+        _parse_whole(" ".join(header.get(key, [])), key) for key in ("WIDTH", "HEIGHT")
+    )
+    return _parse_point_count([str(width * height)])
 
 
 def _pcd_type(kind: str, size: str) -> str:
@@ -208,15 +223,15 @@ def _pcd_type(kind: str, size: str) -> str:
     return f"<{numpy_type}"
 
 
-def _whole(text: str, key: str) -> int:
+def _parse_whole(text: str, key: str) -> int:
     if not is_whole(text):
         raise ValueError(f"{key} of its header is '{text[:20]}', expected a whole number")
     return int(text)
 
 
-def _point_count(words: Sequence[str]) -> int:
-    """Number of points that a header states."""
-    count = _whole(" ".join(words), "the number of points")
+def _parse_point_count(words: Sequence[str]) -> int:
+    """Parse the number of points that a header states."""
+    count = _parse_whole(" ".join(words), "the number of points")
     if count > _MAX_POINTS:
         raise ValueError(f"{count} points; expected at most {_MAX_POINTS}")
     return count
@@ -283,21 +298,23 @@ def _read_compressed_points(body: bytes, fields: Sequence[_Field], count: int) -
     Its body begins with two lengths: of the compressed and of the decompressed data. Decompressed,
     it holds the x of all points, then the y of all points, and so on.
     """
-    packed_size, size = (int(number) for number in np.frombuffer(body[:8], "<u4", 2))
+    packed_size, unpacked_size = (int(number) for number in np.frombuffer(body[:8], "<u4", 2))
+    packed = body[8 : 8 + packed_size]
     columns = _columns(fields)
-    if size != columns.row_bytes * count:
-        raise ValueError(f"{count} points of {columns.row_bytes} bytes do not unpack to {size}")
-    check_unpacked("the file", size, most_bytes=MAX_BYTES)
-    if len(body) - 8 < packed_size:
+    if unpacked_size != columns.row_bytes * count:
+        raise ValueError(
+            f"{count} points of {columns.row_bytes} bytes do not unpack to {unpacked_size}"
+        )
+    check_unpacked("the file", unpacked_size, most_bytes=MAX_BYTES)
+    if len(packed) < packed_size:
         raise ValueError(f"it states {packed_size} bytes and holds {len(body) - 8}")
-    unpacked = decompress_lzf(body[8 : 8 + packed_size], size)
-    return np.stack(
-        [
-            np.frombuffer(unpacked, kind, count, offset * count).astype(np.float64)
-            for kind, offset in zip(columns.types, columns.offsets, strict=True)
-        ],
-        axis=1,
-    )
+    unpacked = decompress_lzf(packed, unpacked_size)
+    # The column of a field begins after those of all points of the fields before it.
+    coordinates = [
+        np.frombuffer(unpacked, number_type, count, offset_in_row * count).astype(np.float64)
+        for number_type, offset_in_row in zip(columns.types, columns.offsets, strict=True)
+    ]
+    return np.stack(coordinates, axis=1)
 
 
 def decompress_lzf(packed: bytes, size: int) -> bytes:
@@ -315,21 +332,23 @@ def decompress_lzf(packed: bytes, size: int) -> bytes:
     while position < len(packed) and len(unpacked) <= size:
         control = packed[position]
         position += 1
-        if control < 32:
-            literal = packed[position : position + control + 1]
-            if len(literal) <= control:
+        if control < _MIN_COPY_CONTROL:
+            literal_size = control + 1
+            literal = packed[position : position + literal_size]
+            if len(literal) < literal_size:
                 break
             unpacked += literal
-            position += control + 1
+            position += literal_size
             continue
-        length_bytes = 2 if control >> 5 == 7 else 1
-        if position + length_bytes > len(packed):
+
+        length_code, distance_high_bits = control >> 5, control & 0b11111
+        has_length_byte = length_code == 7
+        argument_size = 2 if has_length_byte else 1
+        if position + argument_size > len(packed):
             break
-        length = (control >> 5) + 2
-        if length_bytes == 2:
-            length += packed[position]
-        distance = ((control & 31) << 8 | packed[position + length_bytes - 1]) + 1
-        position += length_bytes
+        length = length_code + 2 + (packed[position] if has_length_byte else 0)
+        distance = (distance_high_bits << 8 | packed[position + argument_size - 1]) + 1
+        position += argument_size
         if distance > len(unpacked):
             break
         # The copy may overlap its source, which then repeats.
@@ -351,7 +370,8 @@ class _Element:
 
 
 def _parse_ply(content: bytes) -> StoredPoints:
-    lines, start = _header_lines(content, b"end_header")
+    """Parse the element ``vertex`` of a PLY."""
+    lines, body_start = _split_header(content, b"end_header")
     if lines[0] != ["ply"]:
         raise ValueError("it does not begin with 'ply'")
     formats = [words[1] for words in lines if words[:1] == ["format"] and len(words) > 1]
@@ -359,12 +379,16 @@ def _parse_ply(content: bytes) -> StoredPoints:
         raise ValueError("its header states no known format")
     byte_order = _PLY_BYTE_ORDERS[formats[0]]
     is_ours = any(words[:2] == ["comment", _OUR_COMMENT] for words in lines)
-    earlier: list[_Element] = []
+    elements_before: list[_Element] = []
     for element in _ply_elements(lines, byte_order or "<"):
         if element.name == "vertex":
-            points = _ply_points(content, start, byte_order, earlier, element)
+            if byte_order:
+                body = memoryview(content)[body_start:]
+                points = _unpack_vertices(body, elements_before, element)
+            else:
+                points = _parse_vertices(content[body_start:], elements_before, element)
             return StoredPoints(points=points, is_ours=is_ours)
-        earlier.append(element)
+        elements_before.append(element)
     raise ValueError("its header has no element 'vertex'")
 
 
@@ -375,7 +399,7 @@ def _ply_elements(lines: Sequence[Sequence[str]], byte_order: str) -> Iterator[_
         if words[:1] == ["element"] and len(words) == 3:
             if element is not None:
                 yield element
-            count = _point_count(words[2:])
+            count = _parse_point_count(words[2:])
             element = _Element(name=words[1], count=count, fields=[])
         elif words[:2] == ["property", "list"] and element is not None:
             element.has_lists = True
@@ -388,21 +412,33 @@ def _ply_elements(lines: Sequence[Sequence[str]], byte_order: str) -> Iterator[_
         yield element
 
 
-def _ply_points(
-    content: bytes, start: int, byte_order: str, earlier: Sequence[_Element], vertex: _Element
+def _parse_vertices(body: bytes, elements_before: Sequence[_Element], vertex: _Element) -> Points:
+    """Parse the vertices of a PLY in text, in which each row of each element is a line."""
+    columns = _vertex_columns(vertex)
+    line_start = 0
+    for _ in range(sum(element.count for element in elements_before)):
+        newline = body.find(b"\n", line_start)
+        if newline < 0:
+            line_start = len(body)
+            break
+        line_start = newline + 1
+    return _parse_rows(body[line_start:], columns, vertex.count)
+
+
+def _unpack_vertices(
+    body: memoryview, elements_before: Sequence[_Element], vertex: _Element
 ) -> Points:
-    """Read the vertices, which come after the rows of earlier elements."""
-    if vertex.has_lists:
-        raise ValueError("its vertices have lists")
-    columns = _columns(vertex.fields)
-    if not byte_order:
-        rows_left = sum(element.count for element in earlier)
-        while rows_left and start < len(content):
-            start = content.find(b"\n", start) + 1 or len(content)
-            rows_left -= 1
-        return _parse_rows(content[start:], columns, vertex.count)
-    for element in earlier:
+    """Unpack the vertices of a binary PLY, which come after the rows of other elements."""
+    columns = _vertex_columns(vertex)
+    vertex_start = 0
+    for element in elements_before:
         if element.has_lists:
             raise ValueError(f"lists of '{element.name}' come before its vertices")
-        start += element.count * _row_bytes(element.fields)
-    return _unpack_rows(memoryview(content)[start:], columns, vertex.count)
+        vertex_start += element.count * _row_bytes(element.fields)
+    return _unpack_rows(body[vertex_start:], columns, vertex.count)
+
+
+def _vertex_columns(vertex: _Element) -> _Columns:
+    if vertex.has_lists:
+        raise ValueError("its vertices have lists")
+    return _columns(vertex.fields)

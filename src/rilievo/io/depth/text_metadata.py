@@ -188,16 +188,11 @@ def parse_array_name(name: str) -> tuple[StoredQuantity | None, float | None]:
 
 def parse_text_metadata(texts: Mapping[str, Any]) -> TextMetadata:
     """Parse the metadata in texts by name, whether they are flat, nested or JSON."""
-    entries = [*_flatten(texts)]
-    values: dict[str, Any] = {}
-    for name, value in entries:
-        for form in _name_forms(name):
-            values.setdefault(form, value)
-    entries = entries[:_MAX_ENTRIES]
-
+    all_entries = [*_flatten(texts)]
+    values = _values_by_name_form(all_entries)
     unit_value = _first_value(values, _UNIT)
-    unit_entry = "" if unit_value is None else str(unit_value).strip().lower()
-    unit = _parse_unit(unit_value, unit_entry)
+    unit_word = "" if unit_value is None else str(unit_value).strip().lower()
+    unit = _parse_unit(unit_value, unit_word)
     linear_range = _read_range(values)
     near, far = _first_number(values, _NEAR), _first_number(values, _FAR)
     near_and_far = None if near is None or far is None else (near, far)
@@ -206,8 +201,10 @@ def parse_text_metadata(texts: Mapping[str, Any]) -> TextMetadata:
     count_unit = _read_count_unit(values)
     invalid = _first_number(values, _INVALID)
     kind = _first_value(values, ("kind",))
-    quantity, quantity_text = _find_quantity(entries)
 
+    # What no entry states by its name may stand in a sentence.
+    entries = all_entries[:_MAX_ENTRIES]
+    quantity, quantity_text = _find_quantity(entries)
     unit_text = ""
     is_unit_stated = any(number is not None for number in (scale, count_unit, unit))
     if not is_unit_stated and quantity in _QUANTITIES_IN_METRES:
@@ -215,7 +212,7 @@ def parse_text_metadata(texts: Mapping[str, Any]) -> TextMetadata:
         has_range = linear_range is not None or near_and_far is not None
         unit, unit_text = _find_unit_in_texts(entries, only_bare_units=has_range)
 
-    is_up_to_scale = unit_entry in _ARBITRARY_UNITS
+    is_up_to_scale = unit_word in _ARBITRARY_UNITS
     numbers = (linear_range, near_and_far, scale, count_unit, unit)
     has_numbers = any(number is not None for number in numbers)
     is_understood = has_numbers or quantity is not None or is_up_to_scale
@@ -224,7 +221,7 @@ def parse_text_metadata(texts: Mapping[str, Any]) -> TextMetadata:
         quantity=quantity,
         quantity_text=quantity_text,
         unit=unit,
-        unit_is_named=unit_entry in METRES_PER_UNIT,
+        unit_is_named=unit_word in METRES_PER_UNIT,
         unit_text=unit_text,
         is_up_to_scale=is_up_to_scale,
         linear_range=linear_range,
@@ -240,6 +237,15 @@ def parse_text_metadata(texts: Mapping[str, Any]) -> TextMetadata:
 
 
 # Entries of texts, and forms of their names.
+
+
+def _values_by_name_form(entries: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Collect the values of entries by all spellings of their names; the first entry counts."""
+    values: dict[str, Any] = {}
+    for name, value in entries:
+        for form in _name_forms(name):
+            values.setdefault(form, value)
+    return values
 
 
 def _flatten(texts: Mapping[str, Any], level: int = 0) -> Iterator[tuple[str, Any]]:
@@ -294,12 +300,21 @@ def _name_forms(name: str) -> Iterator[str]:
         yield "range"
     if len(words) > 1:
         yield "".join(word for word in words if word not in ("value", "in"))
+    yield from _without_joined_fillers(joined)
+
+
+def _without_joined_fillers(joined: str) -> Iterator[str]:
+    """Yield a name without a filler at its beginning or end, such as "min" for mindepth or zmin.
+
+    A single letter at the end, such as the m of "minimum", is no filler.
+    """
     for filler in _FILLERS:
-        # Fillers in names without separators, such as mindepth or zmin.
-        if joined != filler and joined.startswith(filler):
-            yield joined[len(filler) :]
-        if joined != filler and joined.endswith(filler) and len(filler) > 1:
-            yield joined[: -len(filler)]
+        if joined == filler:
+            continue
+        if joined.startswith(filler):
+            yield joined.removeprefix(filler)
+        if joined.endswith(filler) and len(filler) > 1:
+            yield joined.removesuffix(filler)
 
 
 def _split_name(name: str) -> list[str]:
@@ -374,28 +389,39 @@ def _rounding_of_number(values: Mapping[str, Any], names: Sequence[str]) -> floa
     integer_part, _, fraction = digits.partition(".")
     # Trailing zeros of an integer are rounded, too: 1900 mm is 1850 to 1950.
     trailing_zeros = 0 if fraction else len(integer_part) - len(integer_part.rstrip("0"))
-    power = int(exponent or 0) - len(fraction) + trailing_zeros
-    if abs(power) > _MAX_EXPONENT:
+    power_of_last_digit = int(exponent or 0) - len(fraction) + trailing_zeros
+    if abs(power_of_last_digit) > _MAX_EXPONENT:
         return 0.0
-    return 0.5 * 10.0**power * METRES_PER_UNIT.get(match[2].lower(), 1.0)
+    metres_per_unit = METRES_PER_UNIT.get(match[2].lower(), 1.0)
+    return 0.5 * 10.0**power_of_last_digit * metres_per_unit
 
 
 def _parse_number(value: Any) -> float | None:
     """Parse a finite number, in metres if it is followed by a unit; None if it is not a number."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
-    factor = 1.0
     if isinstance(value, str):
-        match = _match_numbers(_NUMBER, value)
-        unit = "" if match is None else match[2].lower()
-        if match is None or (unit and unit not in METRES_PER_UNIT):
-            return None
-        value, factor = match[1], METRES_PER_UNIT.get(unit, 1.0)
+        number = _parse_length(value)
+        return number if number is not None and math.isfinite(number) else None
     try:
-        number = float(value) * factor
+        number = float(value)
     except OverflowError:  # an integer that is too large for a float
         return None
     return number if math.isfinite(number) else None
+
+
+def _parse_length(text: str) -> float | None:
+    """Parse a number that may be followed by a unit, such as "0.5 m" or "50cm", in metres.
+
+    Return None if the text is no number, or if its unit is unknown.
+    """
+    match = _match_numbers(_NUMBER, text)
+    if match is None:
+        return None
+    number, unit = float(match[1]), match[2].lower()
+    if not unit:
+        return number
+    return number * METRES_PER_UNIT[unit] if unit in METRES_PER_UNIT else None
 
 
 def _parse_pair(value: Any) -> tuple[float, float] | None:
@@ -424,7 +450,10 @@ def _match_numbers(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
 
 
 def _find_quantity(entries: Sequence[tuple[str, Any]]) -> tuple[StoredQuantity | None, str]:
-    """Find the quantity that a text names, and the text that names it."""
+    """Find the quantity that a text names, and the text that names it.
+
+    Return None and an empty text if no text names one.
+    """
     for name, value in entries:
         if isinstance(value, Mapping) or _is_about_program(name) or _is_negation(value):
             continue
@@ -432,14 +461,22 @@ def _find_quantity(entries: Sequence[tuple[str, Any]]) -> tuple[StoredQuantity |
         is_about_colour = "colo" in name.lower()
         if len(text) > _MAX_SENTENCE or is_about_colour:
             continue
-        spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
-        words = re.sub(r"[_-]+", " ", spaced).lower()
-        if _ALONG_AXIS.search(words):
-            continue
-        for quantity, pattern in _QUANTITY_PATTERNS.items():
-            if pattern.search(words):
-                return quantity, text[:_MAX_QUOTED]
+        quantity = _quantity_in_sentence(text)
+        if quantity is not None:
+            return quantity, text[:_MAX_QUOTED]
     return None, ""
+
+
+def _quantity_in_sentence(sentence: str) -> StoredQuantity | None:
+    """Find the quantity that a sentence names; None if it names none, or depth along the axis."""
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", sentence)
+    words = re.sub(r"[_-]+", " ", spaced).lower()
+    if _ALONG_AXIS.search(words):
+        return None
+    for quantity, pattern in _QUANTITY_PATTERNS.items():
+        if pattern.search(words):
+            return quantity
+    return None
 
 
 def _is_negation(value: Any) -> bool:
