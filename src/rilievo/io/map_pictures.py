@@ -46,9 +46,8 @@ _CONSTANT_LEVEL = 128  # row of the colour table for a depth map whose values ar
 
 _MIN_FAR_TO_NEAR = 1.5  # smallest ratio of the two depths of a colour range
 _MIN_UPPER_RANGE = 0.6  # smallest range of the upper rows, as a fraction of the range of all rows
-_UPPER_ROWS = (
-    0.9  # fraction of all rows; the lowest ones show the ground at the photographer's feet
-)
+_UPPER_ROWS = 0.9
+"""Fraction of all rows; the lowest ones show the ground at the photographer's feet."""
 _MAX_SAMPLES = 1 << 16  # pixels from which a colour range is computed
 _MIN_DEPTH = 1e-30  # smaller depths are drawn as this one, so that their inverse stays finite
 _MAX_CONSTANT_SPAN = 1e-6  # relative; smaller spans are rounding errors of a constant
@@ -176,18 +175,20 @@ def colour_range_from_depths(
     Raises:
         OptionError: If a depth is not positive, or the range is empty or not finite.
     """
-    ends = (near, far)
-    if kind.is_depth:
-        if min(ends) <= 0:
-            raise OptionError(f"a colour range of depths must be positive, got {near:g} to {far:g}")
-        drawn_ends = (
-            [1 / end for end in ends] if quantity is DrawnQuantity.INVERSE_DEPTH else [*ends]
-        )
-    else:
-        drawn_ends = [drawing_sign(kind, quantity) * end for end in ends]
+    if kind.is_depth and min(near, far) <= 0:
+        raise OptionError(f"a colour range of depths must be positive, got {near:g} to {far:g}")
     if near == far:
         raise OptionError(f"a colour range needs two different ends, got {near:g} twice")
-    return ColourRange(low=min(drawn_ends), high=max(drawn_ends))
+    drawn_near = _drawn_value(near, kind, quantity)
+    drawn_far = _drawn_value(far, kind, quantity)
+    return ColourRange(low=min(drawn_near, drawn_far), high=max(drawn_near, drawn_far))
+
+
+def _drawn_value(value: float, kind: DepthKind, quantity: DrawnQuantity) -> float:
+    """Value that a picture draws for a depth, or for an affine value."""
+    if not kind.is_depth:
+        return drawing_sign(kind, quantity) * value
+    return 1 / value if quantity is DrawnQuantity.INVERSE_DEPTH else value
 
 
 def colour_range(
@@ -240,18 +241,27 @@ def common_colour_range(
     low, high = _percentiles_2_and_98(np.concatenate([sample.values for sample in samples]))
     upper = np.concatenate([sample.upper for sample in samples])
     if upper.size:
+        # The near end is the high one in inverse depth. It ignores the ground at the
+        # photographer's feet, but keeps a part of the range.
         min_range = _MIN_UPPER_RANGE * (high - low)
         upper_low, upper_high = _percentiles_2_and_98(upper)
         if quantity is DrawnQuantity.INVERSE_DEPTH:
             high = min(high, max(upper_high, low + min_range))
         else:
             low = max(low, min(upper_low, high - min_range))
+    return _widen_depth_range(low, high) if kind.is_depth else ColourRange(low=low, high=high)
 
-    # With half of the range h, far / near = (middle + h) / (middle - h), which is solved for h.
+
+def _widen_depth_range(low: float, high: float) -> ColourRange:
+    """Widen a range of depth or inverse depth around its middle, until far / near is at least 1.5.
+
+    With half of the range h, far / near = (middle + h) / (middle - h), which is solved for h. The
+    range of a constant stays as it is.
+    """
     middle, half_range = (low + high) / 2, (high - low) / 2
     min_half_range = middle * (_MIN_FAR_TO_NEAR - 1) / (_MIN_FAR_TO_NEAR + 1)
     is_constant = 2 * half_range <= _MAX_CONSTANT_SPAN * high
-    if not kind.is_depth or half_range >= min_half_range or is_constant:
+    if half_range >= min_half_range or is_constant:
         return ColourRange(low=low, high=high)
     return ColourRange(low=middle - min_half_range, high=middle + min_half_range)
 
@@ -289,26 +299,38 @@ def colourise(
     Raises:
         OptionError: If there is no such colour map.
     """
-    if sky is not None and not sky.any():
-        sky = None
-    table = colour_table(colour_map) if sky is None else sky_table(colour_map)
-    if limits is None:
-        limits = colour_range(depth, quantity, sky)
+    has_sky = sky is not None and bool(sky.any())
+    is_sky = sky if has_sky else None
+    table = sky_table(colour_map) if has_sky else colour_table(colour_map)
+    rgb_of_invalid = np.array(invalid_colour(colour_map), np.uint8)
+    used_limits = colour_range(depth, quantity, is_sky) if limits is None else limits
     picture = np.empty((*depth.shape, 3), np.uint8)
+    # In bands of rows, whose arrays stay in the processor's cache.
     for rows in row_bands(depth.shape):
-        values = _drawn_values(depth.values[rows], depth.kind, quantity)
-        valid = depth.valid[rows]
-        has_invalid = not valid.all()
-        if has_invalid:
-            values = np.where(valid, values, 0)  # any number; these pixels are drawn over below
-        levels = _colour_levels(values, limits)
-        if sky is not None:
-            _set_sky_level(levels, sky[rows])
+        sky_rows = None if is_sky is None else is_sky[rows]
+        levels = _levels_of_rows(depth, rows, used_limits, quantity, sky_rows)
         table.take(levels, axis=0, out=picture[rows], mode="clip")
-        if has_invalid:
-            is_invalid = ~valid if sky is None else ~valid & ~sky[rows]
-            picture[rows][is_invalid] = np.array(invalid_colour(colour_map), np.uint8)
+        valid = depth.valid[rows]
+        if not valid.all():
+            has_no_colour = ~valid if sky_rows is None else ~valid & ~sky_rows
+            picture[rows][has_no_colour] = rgb_of_invalid
     return picture
+
+
+def _levels_of_rows(
+    depth: DepthMap, rows: slice, limits: ColourRange, quantity: DrawnQuantity, sky: Mask | None
+) -> UInt8[np.ndarray, "h w"]:
+    """Row of the colour table for each pixel in some rows of a map; ``sky`` is that of these rows.
+
+    The levels of invalid pixels mean nothing, and have to be replaced by their own colour.
+    """
+    values = _drawn_values(depth.values[rows], depth.kind, quantity)
+    valid = depth.valid[rows]
+    if not valid.all():
+        # Invalid values may be NaN, which no integer can hold.
+        values = np.where(valid, values, 0)
+    levels = _colour_levels(values, limits)
+    return levels if sky is None else _with_sky_level(levels, sky)
 
 
 def colour_levels(
@@ -321,16 +343,19 @@ def colour_levels(
     levels = np.empty(depth.shape, np.uint8)
     for rows in row_bands(depth.shape):
         values = _drawn_values(depth.values[rows], depth.kind, quantity)
-        levels[rows] = _colour_levels(values, limits)
-        if sky is not None:
-            _set_sky_level(levels[rows], sky[rows])
+        levels_without_sky = _colour_levels(values, limits)
+        if sky is None:
+            levels[rows] = levels_without_sky
+        else:
+            levels[rows] = _with_sky_level(levels_without_sky, sky[rows])
     return levels
 
 
-def _set_sky_level(levels: UInt8[np.ndarray, "h w"], sky: Mask) -> None:
-    """Set the level to 0 for the sky, whose colour is row 0, and to at least 1 elsewhere."""
-    np.maximum(levels, 1, out=levels)
-    levels[sky] = 0
+def _with_sky_level(levels: UInt8[np.ndarray, "h w"], sky: Mask) -> UInt8[np.ndarray, "h w"]:
+    """Return level 0 for the sky, whose colour is in row 0 of ``sky_table``, and 1 to 255 else."""
+    above_sky_level = np.maximum(levels, 1)
+    above_sky_level[sky] = 0
+    return above_sky_level
 
 
 @cache
@@ -353,16 +378,22 @@ def normals_picture(
     picture = np.empty((height, width, 3), np.uint8)
     for rows in row_bands((height, width)):
         for channel, sign in enumerate(NORMALS_AXES[axes].signs):
-            levels = normals[channel, rows] * np.float32(127.5 * sign)
-            levels += np.float32(128)
-            np.nan_to_num(levels, copy=False, nan=0)  # These pixels get NO_NORMAL below.
-            picture[rows, :, channel] = np.clip(levels, 0, 255, out=levels)
-    if mask is not None and not mask.all():
-        picture[~mask] = NO_NORMAL
+            picture[rows, :, channel] = _component_levels(normals[channel, rows], sign)
     has_no_normal = np.isnan(normals[2])
+    if mask is not None:
+        has_no_normal |= ~mask
     if has_no_normal.any():
         picture[has_no_normal] = NO_NORMAL
     return picture
+
+
+def _component_levels(component: Field, sign: int) -> Float32[np.ndarray, "h w"]:
+    """Scale a component of normals, times a sign, from -1..1 to 0..255; 0 where it is NaN."""
+    levels = component * np.float32(127.5 * sign)
+    levels += np.float32(128)
+    # An integer cannot hold NaN.
+    np.nan_to_num(levels, copy=False, nan=0)
+    return np.clip(levels, 0, 255, out=levels)
 
 
 def _drawn_values(values: Field, kind: DepthKind, quantity: DrawnQuantity) -> Field:
