@@ -69,7 +69,12 @@ class IntervalPoint:
 
 
 class Canvas:
-    """Axes of matplotlib to draw on; ``svg`` is empty until the ``chart_canvas`` block ends."""
+    """Axes of matplotlib to draw on, and what was drawn as SVG.
+
+    Attributes:
+        axes: Axes, from the top to the bottom.
+        svg: SVG element for a page; empty until the ``chart_canvas`` block ends.
+    """
 
     def __init__(self, axes: tuple[Any, ...]) -> None:
         self.axes = axes
@@ -119,6 +124,7 @@ def _render_svg(figure: Any) -> str:
 
 
 def _style_axes(axes: Any) -> None:
+    """Draw thin grid lines and only the bottom border, in the page's colours."""
     axes.set_facecolor("none")
     axes.grid(visible=True, color=LINE, linewidth=0.6)
     axes.set_axisbelow(True)
@@ -177,21 +183,25 @@ def _shorten_coordinates(tag: "re.Match[str]") -> str:
 
 
 def draw_intervals(points: Sequence[IntervalPoint], label: str, caption: str) -> Chart:
-    """Draw values as points with their confidence intervals, one below the other."""
-    rows = points[::-1]  # matplotlib counts from the bottom, and the first point is at the top
-    with chart_canvas(height=0.9 + 0.27 * len(rows)) as canvas:  # [inches]
+    """Draw values as dots with their confidence intervals, one below the other.
+
+    ``label`` is that of the axis of the values.
+    """
+    rows_from_bottom = points[::-1]  # so that the first point is at the top
+    num_rows = len(points)
+    with chart_canvas(height=0.9 + 0.27 * num_rows) as canvas:  # [inches]
         [axes] = canvas.axes
-        for y, point in enumerate(rows):
+        for row, point in enumerate(rows_from_bottom):
             if point.low is not None and point.high is not None:
-                axes.plot([point.low, point.high], [y, y], color=ACCENT, linewidth=2)
+                axes.plot([point.low, point.high], [row, row], color=ACCENT, linewidth=2)
             dot_style = {
                 "color": MUTED if point.is_hollow else ACCENT,
                 "markerfacecolor": "none" if point.is_hollow else ACCENT,
             }
-            axes.plot([point.value], [y], "o", markersize=5.5, **dot_style)
-        names = [shorten_name(point.name) for point in rows]
-        axes.set_yticks(range(len(rows)), labels=names, parse_math=False, color=INK)
-        axes.set_ylim(-0.6, len(rows) - 0.4)
+            axes.plot([point.value], [row], "o", markersize=5.5, **dot_style)
+        names = [shorten_name(point.name) for point in rows_from_bottom]
+        axes.set_yticks(range(num_rows), labels=names, parse_math=False, color=INK)
+        axes.set_ylim(-0.6, num_rows - 0.4)
         axes.set_xlabel(label, parse_math=False)
     listed_values = ", ".join(f"{printable(point.name)} {point.value:.4g}" for point in points)
     return Chart(svg=canvas.svg, description=f"{caption}: {listed_values}.", caption=caption)

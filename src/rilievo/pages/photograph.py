@@ -6,18 +6,18 @@ OGL (public domain) draws the surface, in a ninth of the size of three.js.
 import base64
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 import numpy as np
 from PIL import Image
 
-from rilievo.arrays.shapes import UInt8
+from rilievo.arrays.shapes import Mask, UInt8
 from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.lens import Pinhole
-from rilievo.geometry.surfaces.lattice import sample_slices
+from rilievo.geometry.surfaces.lattice import Cut, sample_slices
 from rilievo.geometry.surfaces.meshes import MAX_PIECE_FRACTION, surface_step
 from rilievo.io.json_record import to_json
 from rilievo.io.map_pictures import DEPTH_COLOURS, DrawnQuantity, normals_picture, sky_colour
@@ -31,7 +31,7 @@ from rilievo.io.outputs.formats.colour_files import (
 from rilievo.io.outputs.save_options import BACKING, SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts, SurfaceFacts
 from rilievo.io.outputs.sky import sky_share, surface_pixels
-from rilievo.io.outputs.sky_backdrop import sky_plane
+from rilievo.io.outputs.sky_backdrop import SkyPlane, sky_plane
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.io.photographs.photo import shrink_to_image
 from rilievo.measure.page_terms import page_terms
@@ -95,14 +95,15 @@ def write(job: WriteJob) -> FileFacts:
     """
     prediction = job.prediction
     options = job.options
-    depth = prediction.depth_or_none
     facts = job.describe_file("page with pictures and, if there is depth, the surface")
-    bar = None
-    ramp = "none"
-    surface = _Surface()
-    if depth is not None:
+    depth = prediction.depth_or_none
+    if depth is None:
+        bar = None
+        ramp = "none"
+        surface = _Surface()
+    else:
         bar = colour_bar(depth, options, coloured_sky(prediction))
-        ramp = f"linear-gradient(to right, {', '.join(bar.colours)})"
+        ramp = _css_gradient(bar.colours)
         surface = _make_surface(job, depth)
         facts = replace(
             facts,
@@ -196,18 +197,23 @@ def stage_scripts(*, has_surface: bool = True) -> tuple[str, ...]:
 
 def saved_page() -> str:
     """Make the HTML of a page without a prediction, which the app fills with one in the browser."""
-    ramp = f"linear-gradient(to right, {', '.join(css_colours(DEPTH_COLOURS))})"
     page = page_pieces(
         "saved.html",
         scripts=stage_scripts(),
-        extra_css=_stage_style(ramp),
+        extra_css=_stage_style(_css_gradient(css_colours(DEPTH_COLOURS))),
         allow_style_attributes=False,
         licence=asset("surface_view/ogl.LICENSE"),
     )
     return "".join(page)
 
 
+def _css_gradient(colours: Iterable[str]) -> str:
+    """CSS of a gradient through colours, from the left to the right."""
+    return f"linear-gradient(to right, {', '.join(colours)})"
+
+
 def _stage_style(ramp: str, colour_map: str = DEPTH_COLOURS) -> str:
+    """Style sheet of the pictures and the surface; ``ramp`` is the CSS of the colour bar."""
     sky = hex_colour(sky_colour(colour_map))
     return f"{asset('stage/stage.css')}:root {{ --ramp: {ramp}; --sky: {sky}; }}\n"
 
@@ -246,41 +252,60 @@ def _reason_without_surface(depth: DepthMap, camera: Camera | None) -> str | Non
 def _make_relief(job: WriteJob, depth: DepthMap) -> Relief | None:
     """Encode the surface; return None if it is empty."""
     prediction = job.prediction
-    options = job.options
-    photo = prediction.photo
     camera = prediction.camera
     assert camera is not None, "_reason_without_surface has checked it"
-    if isinstance(camera.lens, Equirectangular):
-        # The viewer is inside a panorama, so nothing is left out, not even sky and specks.
-        surface_mask = depth.valid
-        cut = replace(options.cut, specks=0)
-        max_piece_fraction = 0.0
-        sky = None
-    else:
-        surface_mask = surface_pixels(prediction, options.drops)
-        cut = options.cut
-        max_piece_fraction = MAX_PIECE_FRACTION
-        sky = sky_plane(prediction, depth.depth()[surface_mask], options.drops)
+    cutting = _cutting_of_page(job, depth, camera)
+    photo = prediction.photo
     return pack_relief(
         depth.depth(),
         camera,
-        surface_mask,
+        cutting.surface_mask,
         hollow=None if photo is None else photo.transparent,
-        step=surface_step(depth.shape, min(options.surface_points, _MAX_POINTS)),
-        cut=cut,
+        step=surface_step(depth.shape, min(job.options.surface_points, _MAX_POINTS)),
+        cut=cutting.cut,
         normals=prediction.normals,
-        pieces=max_piece_fraction,
-        sky=sky,
+        pieces=cutting.max_piece_fraction,
+        sky=cutting.sky,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cutting:
+    """Which pixels of a depth map belong to the surface, and how it is cut.
+
+    ``pack_relief`` explains ``cut``, ``max_piece_fraction`` (its ``pieces``) and ``sky``.
+    """
+
+    surface_mask: Mask
+    cut: Cut
+    max_piece_fraction: float
+    sky: SkyPlane | None
+
+
+def _cutting_of_page(job: WriteJob, depth: DepthMap, camera: Camera) -> _Cutting:
+    """Choose the cutting: as the options say, but a panorama keeps everything.
+
+    The viewer is inside a panorama, and would look through whatever is left out, be it sky or a
+    speck.
+    """
+    options = job.options
+    if isinstance(camera.lens, Equirectangular):
+        cut = replace(options.cut, specks=0)
+        return _Cutting(surface_mask=depth.valid, cut=cut, max_piece_fraction=0.0, sky=None)
+    surface_mask = surface_pixels(job.prediction, options.drops)
+    return _Cutting(
+        surface_mask=surface_mask,
+        cut=options.cut,
+        max_piece_fraction=MAX_PIECE_FRACTION,
+        sky=sky_plane(job.prediction, depth.depth()[surface_mask], options.drops),
     )
 
 
 def pictures_of_prediction(prediction: PredictionRecord, options: SaveOptions) -> Iterator[Picture]:
     """Yield the pictures of the photograph, depth, normals and confidence that a prediction has."""
     depth = prediction.depth_or_none
-    camera = prediction.camera
     if prediction.photo is not None:
-        is_panorama = camera is not None and isinstance(camera.lens, Equirectangular)
-        max_side = _MAX_PANORAMA_SIDE if is_panorama else _MAX_PHOTO_SIDE
+        max_side = _MAX_PANORAMA_SIDE if _is_panorama(prediction) else _MAX_PHOTO_SIDE
         yield photo_picture(prediction.photo, options, max_side)
     # Maps are subsampled, because averages across edges would show depths that do not exist.
     step = math.ceil(max(prediction.shape) / _MAX_MAP_SIDE)
@@ -303,6 +328,11 @@ def pictures_of_prediction(prediction: PredictionRecord, options: SaveOptions) -
         grey = np.rint(prediction.confidence[rows, columns] * np.float32(255)).astype(np.uint8)
         description = "Confidence of the model: white is highest, black is lowest"
         yield _map_picture("Confidence", description, "confidence", grey)
+
+
+def _is_panorama(prediction: PredictionRecord) -> bool:
+    camera = prediction.camera
+    return camera is not None and isinstance(camera.lens, Equirectangular)
 
 
 def photo_picture(photo: Photo, options: SaveOptions, max_side: int = _MAX_PHOTO_SIDE) -> Picture:

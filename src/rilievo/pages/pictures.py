@@ -28,13 +28,15 @@ from rilievo.records.sample import Truth
 WIDTH = 640  # [px], largest width of a picture
 PHOTOGRAPH, TRUE_DEPTH, TRUE_NORMALS = "Photograph", "True depth", "True normals"
 _JPEG_QUALITY = 85
-_MAX_ANGLE = 45.0
-"""Angle between normals that has the last colour [degrees]."""
+_MAX_DRAWN_ANGLE = 45.0
+"""Angle between normals that has the last colour [degrees]; larger ones have it, too."""
 
-_MAX_ERRORS = (0.05, 0.1, 0.25, 0.5, 1.0)
-"""Relative errors that may have the last colour of error maps."""
-_DEFAULT_MAX_ERROR = 0.25
-_ERROR_HEADROOM = 3  # least ratio of the last colour's error to the median error
+_MAX_DRAWN_ERRORS = (0.05, 0.1, 0.25, 0.5, 1.0)
+"""Relative errors of which one is chosen to have the last colour of error maps."""
+_DEFAULT_MAX_DRAWN_ERROR = 0.25
+"""Relative error with the last colour if no median error is known."""
+_MIN_MAX_TO_MEDIAN_ERROR = 3
+"""Least ratio of the error with the last colour to the median error of each model."""
 _MAX_RANGE_GROWTH = 4
 """Factor by which predictions may widen the colour range of the true depth."""
 
@@ -176,11 +178,15 @@ def photo_panel(pixels: Pixels, title: str = PHOTOGRAPH) -> Panel:
 
 
 def choose_max_error(medians: list[float]) -> float:
-    """Choose the relative error with the last colour, by the median error of each model."""
+    """Choose the relative error with the last colour, by the median error of each model.
+
+    It is a round number, so that pages are easy to compare, and three times the largest median, so
+    that the colours tell small and large errors of each model apart.
+    """
     if not medians:
-        return _DEFAULT_MAX_ERROR
-    required = _ERROR_HEADROOM * max(medians)
-    return next((error for error in _MAX_ERRORS if error >= required), _MAX_ERRORS[-1])
+        return _DEFAULT_MAX_DRAWN_ERROR
+    required = _MIN_MAX_TO_MEDIAN_ERROR * max(medians)
+    return next((error for error in _MAX_DRAWN_ERRORS if error >= required), _MAX_DRAWN_ERRORS[-1])
 
 
 def comparison_panels(
@@ -212,20 +218,24 @@ def comparison_panels(
 def _shared_colour_range(
     true_depth: DepthMap | None, predictions: Iterable[PredictedMaps]
 ) -> ColourRange | None:
-    """Colour range that covers the true depth and all metric predictions; None without truth."""
+    """Colour range [1/m] that covers the true depth and all metric predictions; None without truth.
+
+    A prediction that is far off widens the range of the true depth by a limited factor, so that it
+    cannot squeeze the truth into a few colours.
+    """
     if true_depth is None:
         return None
     true_range = colour_range(_reduce_depth(true_depth))
-    low, high = true_range.low, true_range.high
-    for maps in predictions:
-        if maps.depth is not None and maps.depth.kind is DepthKind.METRIC:
-            predicted_range = _predicted_colour_range(maps.depth, maps.sky)
-            low = min(low, predicted_range.low)
-            high = max(high, predicted_range.high)
-    # A prediction that is far off must not squeeze the truth into a few colours.
+    predicted_ranges = [
+        _predicted_colour_range(maps.depth, maps.sky)
+        for maps in predictions
+        if maps.depth is not None and maps.depth.kind is DepthKind.METRIC
+    ]
+    lowest = min(each.low for each in (true_range, *predicted_ranges))
+    highest = max(each.high for each in (true_range, *predicted_ranges))
     return ColourRange(
-        low=max(low, true_range.low / _MAX_RANGE_GROWTH),
-        high=min(high, true_range.high * _MAX_RANGE_GROWTH),
+        low=max(lowest, true_range.low / _MAX_RANGE_GROWTH),
+        high=min(highest, true_range.high * _MAX_RANGE_GROWTH),
     )
 
 
@@ -237,6 +247,7 @@ def _depth_panels(
     max_error: float,
     sky: Mask | None,
 ) -> Iterator[Panel]:
+    """Draw the depth of a model, and its error if both this depth and the true one are metric."""
     if true_depth is None or depth.kind is not DepthKind.METRIC:
         yield depth_panel(model, depth, model=model, sky=sky)
         return
@@ -245,6 +256,7 @@ def _depth_panels(
 
 
 def _normals_panels(model: str, normals: Vectors, truth: Truth | None) -> Iterator[Panel]:
+    """Draw the normals of a model, and their error if there are true normals."""
     # Pixels without a normal hold zeros or NaN, others unit vectors.
     with np.errstate(invalid="ignore"):
         has_normal = np.asarray(np.square(normals).sum(axis=0) > 0.5)
@@ -268,21 +280,29 @@ def depth_panel(
     shown, shown_sky = drawn_depth(depth, sky)
     reduced = _reduce_depth(shown)
     reduced_sky = _reduce_sky(shown_sky)
-    limits = limits or colour_range(reduced, sky=reduced_sky)
-    tick_labels = ("far", "near")
-    if reduced.kind is DepthKind.METRIC and limits.low > 0:
-        # Colours are linear in inverse depth.
-        far = 1 / limits.low
-        near = 1 / limits.high
-        middle = 2 / (limits.low + limits.high)  # depth at the mean inverse depth
-        tick_labels = tuple(f"{metres:.3g} m" for metres in (far, middle, near))
+    drawn_range = limits or colour_range(reduced, sky=reduced_sky)
+    labels = _depth_labels(reduced.kind, drawn_range)
     return Panel(
         title=title,
-        description=f"{title} in colours, from {tick_labels[0]} to {tick_labels[-1]}",
-        pixels=colourise(reduced, colour_map=DEPTH_COLOURS, limits=limits, sky=reduced_sky),
-        legend=Legend(ramp="depth", marks=tick_labels, has_sky=reduced_sky is not None),
+        description=f"{title} in colours, from {labels[0]} to {labels[-1]}",
+        pixels=colourise(reduced, colour_map=DEPTH_COLOURS, limits=drawn_range, sky=reduced_sky),
+        legend=Legend(ramp="depth", marks=labels, has_sky=reduced_sky is not None),
         model=model,
     )
+
+
+def _depth_labels(kind: DepthKind, limits: ColourRange) -> tuple[str, ...]:
+    """Labels of the first colour of depth, the one in the middle, and the last one.
+
+    Colours are linear in inverse depth, so the middle one stands for the mean of the limits [1/m].
+    Without metres, or if the first colour stands for infinite depth, there are only words.
+    """
+    if kind is not DepthKind.METRIC or limits.low <= 0:
+        return ("far", "near")
+    farthest = 1 / limits.low
+    at_mean_inverse_depth = 2 / (limits.low + limits.high)
+    nearest = 1 / limits.high
+    return tuple(f"{metres:.3g} m" for metres in (farthest, at_mean_inverse_depth, nearest))
 
 
 def _true_depth(truth: Truth | None) -> DepthMap | None:
@@ -335,13 +355,15 @@ def _angle_panel(model: str, true_normals: Vectors, normals: Vectors, mask: Mask
     """Draw the angle between true and predicted normals, from their dot product."""
     cosine = np.where(mask, np.einsum("chw,chw->hw", true_normals, normals), 0)  # 0 is masked out
     angle = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
-    limits = ColourRange(low=0.0, high=_MAX_ANGLE)
-    angle_range = f"from 0° to {_MAX_ANGLE:.0f}° or more"
+    limits = ColourRange(low=0.0, high=_MAX_DRAWN_ANGLE)
+    angle_range = f"from 0° to {_MAX_DRAWN_ANGLE:.0f}° or more"
     return Panel(
         title=f"{model}, error of normals",
         description=f"Angle between the true normals and those of {model}, {angle_range}",
         pixels=_colour_values(angle, mask, limits, ANGLE_COLOURS),
-        legend=Legend(ramp="angle", marks=("0°", f"{_MAX_ANGLE / 2:g}°", f"{_MAX_ANGLE:.0f}°+")),
+        legend=Legend(
+            ramp="angle", marks=("0°", f"{_MAX_DRAWN_ANGLE / 2:g}°", f"{_MAX_DRAWN_ANGLE:.0f}°+")
+        ),
         model=model,
     )
 

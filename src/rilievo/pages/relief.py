@@ -6,7 +6,7 @@ The logarithm of depth is stored in 16 bits. For depths from 1 to 100, the relat
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -180,40 +180,46 @@ def pack_relief(
         pieces=pieces,
         fills_tears=True,
     )
-    lattice = surface.lattice
     triangles = triangle_indices(surface.faces)
     if not len(triangles):
         return None
 
-    depth_codes = _encode_depth(lattice)
-    has_triangle = np.zeros(lattice.valid.size, bool)
-    has_triangle[triangles] = True
+    depth_codes = _encode_depth(surface.lattice)
     form = _relief_form(
-        lattice, lens, depth.shape, depth_codes, jump=cut.jump, edge=surface.min_edge_step
+        surface.lattice,
+        lens,
+        depth.shape,
+        depth_codes,
+        jump=cut.jump,
+        edge=surface.min_edge_step,
+        sky=sky,
     )
     data = _row_differences(depth_codes.codes) + _cell_flags(surface.faces)
     if sky is not None:
-        form = replace(form, sky=_sky_form(sky))
         data += _sky_flags(sky)
     return Relief(
         form=form,
         data=zlib.compress(data),
-        points=int(has_triangle.sum()),
+        points=len(np.unique(triangles)),  # those of the lattice that belong to a triangle
         triangles=len(triangles),
     )
 
 
 def _encode_depth(lattice: Lattice) -> _DepthCodes:
-    """Encode depth as code = 1 + round((log(depth) - nearest) / spacing), up to ``_MAX_CODE``."""
+    """Encode depth as code = 1 + round((log(depth) - nearest) / spacing), up to ``_MAX_CODE``.
+
+    The nearest point has code 1, the farthest ``_MAX_CODE``, and points without depth have code 0.
+    """
     log_depth = np.log(lattice.depth.astype(np.float64))
     valid_log_depth = log_depth[lattice.valid]
     nearest = float(valid_log_depth.min())
     spacing = (float(valid_log_depth.max()) - nearest) / (_MAX_CODE - 1)
-    codes = np.ones(lattice.valid.shape, np.uint16)
-    if spacing > 0:  # 0 if all depths are equal
+    if spacing > 0:
         levels = np.where(lattice.valid, (log_depth - nearest) / spacing, 0)
-        codes += np.rint(levels).astype(np.uint16)
-    codes[~lattice.valid] = 0
+        codes_from_1 = np.rint(levels).astype(np.uint16) + np.uint16(1)
+    else:  # all depths are equal
+        codes_from_1 = np.ones(lattice.valid.shape, np.uint16)
+    codes = np.where(lattice.valid, codes_from_1, np.uint16(0))
     return _DepthCodes(codes=codes, nearest=nearest, spacing=spacing)
 
 
@@ -226,6 +232,7 @@ def _cell_flags(faces: Faces) -> bytes:
 
 
 def _sky_form(sky: SkyPlane) -> SkyForm:
+    """Describe how the scripts make the backdrop for the sky."""
     rows, columns = (sample_range(length, sky.step) for length in sky.mask.shape)
     return SkyForm(
         rows=len(rows),
@@ -243,9 +250,8 @@ def _sky_flags(sky: SkyPlane) -> bytes:
     """Encode in a byte for each point of the backdrop what it is, as ``Relief.data`` says."""
     samples = sample_slices(sky.mask.shape, sky.step)
     is_covered, is_sure_sky = sky.mask[samples], sky.sure_sky[samples]
-    flags = is_covered.astype(np.uint8)
-    flags[is_covered & is_sure_sky] = 2
-    return flags.tobytes()
+    flags = np.where(is_covered, np.where(is_sure_sky, 2, 1), 0)
+    return flags.astype(np.uint8).tobytes()
 
 
 def page_lens(camera: Camera) -> tuple[str, Sequence[float]]:
@@ -264,7 +270,19 @@ def _relief_form(
     *,
     jump: float,
     edge: float,
+    sky: SkyPlane | None,
 ) -> ReliefForm:
+    """Describe how the scripts decode a surface.
+
+    Args:
+        lattice: Points of the surface.
+        lens: Name of the lens, and its fx, fy, cx and cy, as ``page_lens`` returns them.
+        shape: (height, width) of the photograph.
+        depth_codes: Encoded depth of the points.
+        jump: As in ``ReliefForm``.
+        edge: As in ``ReliefForm``.
+        sky: Backdrop for the sky; None without one.
+    """
     rows, columns = lattice.valid.shape
     height, width = shape
     name, (fx, fy, cx, cy) = lens
@@ -285,13 +303,16 @@ def _relief_form(
         spacing=depth_codes.spacing,
         jump=jump,
         edge=edge,
+        sky=None if sky is None else _sky_form(sky),
     )
 
 
 def _row_differences(codes: UInt16[np.ndarray, "h w"]) -> bytes:
     """Encode the difference of each code to its left neighbour, as ``Relief.data`` says."""
-    differences = codes.copy()
-    differences[:, 1:] -= codes[:, :-1]
+    first_column = codes[:, :1]
+    # A negative difference wraps around in 16 bits, which the scripts undo when they add.
+    later_columns = codes[:, 1:] - codes[:, :-1]
+    differences = np.concatenate([first_column, later_columns], axis=1)
     high_bytes = (differences >> 8).astype(np.uint8)
     low_bytes = (differences & 255).astype(np.uint8)
     return high_bytes.tobytes() + low_bytes.tobytes()

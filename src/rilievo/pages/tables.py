@@ -147,24 +147,40 @@ def table_as_latex(table: Table) -> str:
     lines = [r"% Needs \usepackage{booktabs}.", r"\begin{table}", r"\centering"]
     if table.caption:
         lines.append(latex_command(_escape_latex(table.caption), "caption"))
-    lines += [f"\\begin{{tabular}}{{{''.join(alignments)}}}", r"\toprule"]
-    lines += _latex_group_headings(table)
-    lines += [_latex_line([_escape_latex(head.text) for head in table.headings]), r"\midrule"]
-    for index, row in enumerate(table.entries):
-        if index > 0 and index == table.rows_above_rule:
-            lines.append(r"\midrule")
-        lines.append(_latex_line(map(_latex_cell, row)))
-        if any(entry.interval for entry in row):
-            lines.append(_latex_line(map(_latex_interval, row)))
-    lines += [r"\bottomrule", r"\end{tabular}"]
-    notes = [_escape_latex(note) for note in table.notes]
-    notes += [
-        f"$^{{{number}}}$ {_escape_latex(source)}"
-        for number, source in enumerate(table.sources, start=1)
+    lines += [
+        f"\\begin{{tabular}}{{{''.join(alignments)}}}",
+        r"\toprule",
+        *_latex_group_headings(table),
+        _latex_line([_escape_latex(heading.text) for heading in table.headings]),
+        r"\midrule",
+        *_latex_rows(table),
+        r"\bottomrule",
+        r"\end{tabular}",
     ]
+    notes = _latex_notes(table)
     if notes:
         lines += ["", r"\smallskip", r"\footnotesize", *(f"{note}\\\\" for note in notes)]
     return "\n".join([*lines, r"\end{table}"]) + "\n"
+
+
+def _latex_rows(table: Table) -> Iterator[str]:
+    """Yield the lines of all rows: the values, and below them their intervals in small print."""
+    for index, row in enumerate(table.entries):
+        if index > 0 and index == table.rows_above_rule:
+            yield r"\midrule"
+        yield _latex_line(map(_latex_cell, row))
+        if any(entry.interval for entry in row):
+            yield _latex_line(map(_latex_interval, row))
+
+
+def _latex_notes(table: Table) -> list[str]:
+    """Format the notes of a table, and then its numbered sources."""
+    notes = [_escape_latex(note) for note in table.notes]
+    sources = [
+        f"$^{{{number}}}$ {_escape_latex(source)}"
+        for number, source in enumerate(table.sources, start=1)
+    ]
+    return notes + sources
 
 
 def _escape_formula(text: str) -> str:
