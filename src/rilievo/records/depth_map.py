@@ -104,7 +104,7 @@ class DepthMap:
             "kinds that are not depth, or .values, and check .kind"
         )
 
-    # Arithmetic and comparisons raise the same error.
+    # Arithmetic and comparisons call ``__array__``, which raises an error that says what to do.
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __array__
     __truediv__ = __rtruediv__ = __lt__ = __le__ = __gt__ = __ge__ = __array__
 

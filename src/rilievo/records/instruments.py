@@ -15,14 +15,14 @@ from rilievo.errors import OptionError
 from rilievo.errors.messages import Text
 from rilievo.schema.typed_values import UNITS, parse_metres
 
-_MAX_ROUNDING = 0.5
-"""Largest error of a rounded number, over the step between numbers."""
-_MAX_PIXELS = 200_000
+_MAX_ROUNDING_STEPS = 0.5
+"""Largest error of a rounded number, in steps between successive numbers."""
+_MAX_EXAMINED_PIXELS = 200_000
 """Most pixels in which the step of the numbers is sought, for speed."""
-_MIN_LEVELS = 8
+_MIN_LEVELS_FOR_STEP = 8
 """Fewest different numbers whose common divisor counts as their step."""
-_MAX_DEVIATION = 1e-3
-"""Largest deviation from a line of numbers that encode depth, over the depth's range."""
+_MAX_LINE_DEVIATION = 1e-3
+"""Largest deviation from a line of numbers that encode depth, as a fraction of their range."""
 _MAX_RELATIVE_ERROR = 1.0
 """Fraction of depth that a stated error stays below."""
 _EXPECTED = Text(
@@ -203,24 +203,28 @@ def make_instrument(source: DepthSource, stated: object = None) -> Instrument:
 def rounding_error(stored: Shaped[np.ndarray, "h w"], depth: AnyPlane) -> DepthError:
     """Error of depth because a file stores it as integers.
 
-    The integers have to be linear in depth or inverse depth; otherwise the error is taken as zero.
-    If all of them are multiples of one number, that number is their step, for example where 8 bits
-    were stretched to 16.
+    A rounded integer is wrong by at most half a step. The error of depth is that of the integer
+    times the slope of depth over the integers, so the integers have to be linear in depth (a
+    constant error) or in inverse depth (an error that grows with the square of depth). Otherwise
+    the error is taken as zero.
 
-    ``stored`` are the numbers of the file; ``depth`` is NaN or 0 for pixels without depth.
+    Args:
+        stored: Numbers of the file. If all of them are multiples of one number, that number is
+            their step, for example where 8 bits were stretched to 16.
+        depth: Depth that they stand for; NaN or 0 for pixels without depth.
     """
     if stored.dtype.kind not in "ui" or stored.shape != depth.shape:
         return NO_ERROR
-    stride = max(1, math.isqrt(stored.size // _MAX_PIXELS))
-    numbers = stored[::stride, ::stride]
-    depths = depth[::stride, ::stride]
-    has_depth = np.isfinite(depths) & (depths != 0) & (numbers != 0)
-    levels, first_indices = np.unique(numbers[has_depth], return_index=True)
+    stride = max(1, math.isqrt(stored.size // _MAX_EXAMINED_PIXELS))
+    sampled_numbers = stored[::stride, ::stride]
+    sampled_depth = depth[::stride, ::stride]
+    has_depth = np.isfinite(sampled_depth) & (sampled_depth != 0) & (sampled_numbers != 0)
+    levels, first_indices = np.unique(sampled_numbers[has_depth], return_index=True)
     if not len(levels):
         return NO_ERROR
 
-    max_rounding = _MAX_ROUNDING * _level_step(levels)
-    level_depths = depths[has_depth][first_indices].astype(np.float64)
+    max_rounding = _MAX_ROUNDING_STEPS * _level_step(levels)
+    level_depths = sampled_depth[has_depth][first_indices].astype(np.float64)
     return _error_of_levels(levels.astype(np.float64), level_depths, max_rounding)
 
 
@@ -229,7 +233,7 @@ def _level_step(levels: Shaped[np.ndarray, "n"]) -> int:
 
     It is 1 if there are too few levels to tell.
     """
-    if len(levels) < _MIN_LEVELS:
+    if len(levels) < _MIN_LEVELS_FOR_STEP:
         return 1
     return int(np.gcd.reduce(np.diff(levels.astype(np.int64))))
 
@@ -242,6 +246,7 @@ def _error_of_levels(levels: Values, level_depths: Values, max_rounding: float) 
     depth_slope = _line_slope(levels, level_depths)
     if depth_slope is not None:
         return DepthError(absolute=max_rounding * abs(depth_slope))
+    # An error e of inverse depth is an error e z² of depth z, which ``growth`` describes.
     inverse_depth_slope = _line_slope(levels, 1 / level_depths)
     if inverse_depth_slope is not None:
         return DepthError(growth=max_rounding * abs(inverse_depth_slope))
@@ -249,8 +254,8 @@ def _error_of_levels(levels: Values, level_depths: Values, max_rounding: float) 
 
 
 def _line_slope(x: Values, y: Values) -> float | None:
-    """Slope of y over x; None if the values do not lie on a line."""
+    """Slope of y over x between the first and the last value; None if others are off that line."""
+    y_range = float(y[-1] - y[0])
     slope = float((y[-1] - y[0]) / (x[-1] - x[0]))
     deviations = np.abs(y - y[0] - slope * (x - x[0]))
-    max_deviation = _MAX_DEVIATION * abs(float(y[-1] - y[0]))
-    return slope if deviations.max() <= max_deviation else None
+    return slope if deviations.max() <= _MAX_LINE_DEVIATION * abs(y_range) else None

@@ -67,22 +67,24 @@ class Calibration:
         """
         if self.measured_pixels is not None:
             source = self._describe_sensor(self.measured_pixels, instrument)
-            if self.expected_error is None:
-                return f"metres from {source}"
-            # The test hides pixels elsewhere, so it does not know what the real holes hide.
-            return (
-                f"metres from {source}; in a test on hidden pixels, 8 in 10 were filled to within "
-                f"{100 * self.expected_error:.1f}%, but the error can be several times as large in "
-                "holes over whole objects or glass, and at the border of the picture"
-            )
-        source = self.method
-        if self.own_depth is not None:
+        elif self.own_depth is not None:
             source = f"the photograph's own depth ({self.own_depth})"
+        else:
+            source = self.method
+        return f"metres from {source}{self._accuracy_clause()}"
+
+    def _accuracy_clause(self) -> str:
+        """Clause on the expected error, after a semicolon; "" if the error is unknown."""
         if self.expected_error is None:
-            return f"metres from {source}"
+            return ""
+        error_percent = 100 * self.expected_error
+        if self.measured_pixels is None:
+            return f"; the depth of 8 in 10 pixels should be within {error_percent:.0f}%"
+        # The test hides pixels elsewhere, so it does not know what the real holes hide.
         return (
-            f"metres from {source}; the depth of 8 in 10 pixels should be within "
-            f"{100 * self.expected_error:.0f}%"
+            f"; in a test on hidden pixels, 8 in 10 were filled to within {error_percent:.1f}%, "
+            "but the error can be several times as large in holes over whole objects or glass, and "
+            "at the border of the picture"
         )
 
     def _describe_sensor(self, measured_count: int, instrument: Instrument | None) -> str:
@@ -249,16 +251,16 @@ class PredictionRecord:
         return not isinstance(vars(self)[name], Deferred)
 
     def but(self: _AnyPrediction, **changes: Any) -> _AnyPrediction:
-        """Copy with changes. Deferred parts stay deferred."""
-        deferred = {
+        """Copy with changes, as ``dataclasses.replace`` does, but deferred parts stay deferred."""
+        unchanged_deferred = {
             name: part
             for name, part in vars(self).items()
             if isinstance(part, Deferred) and name not in changes
         }
         # ``replace`` would read and so compute deferred parts, unless they are among its changes.
         # They are replaced by None, and put back into the copy.
-        copy = replace(self, **dict.fromkeys(deferred), **changes)
-        vars(copy).update(deferred)
+        copy = replace(self, **dict.fromkeys(unchanged_deferred), **changes)
+        vars(copy).update(unchanged_deferred)
         return copy
 
     def __repr__(self) -> str:
