@@ -335,17 +335,21 @@ class Family(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TunedBlueprint:
-    """Settings of a network that was trained further.
+    """Settings of a network that was trained further, from which its run is a model.
+
+    The network can be made again from these settings and the run's folder. Three of them describe
+    networks of one family each, and have their defaults in all others. The family ``marigold``
+    needs none, because the folder has its whole pipeline.
 
     Attributes:
-        family: Kind of the network.
-        start: Model from which it was initialised.
+        family: Kind of the network, which decides how it is made.
+        start: Name or folder of the model from which the training started.
         kind: Kind of its depth.
         licence: Licence of its weights.
-        teacher: Models that labelled its training data.
-        area: Number of pixels at which the family ``small`` sees a photograph; 0 for the others.
-        probed: Blueprint of the family ``probe``; None for the others.
-        architecture: Model type of the network in transformers; "" for other families.
+        teacher: Models that labelled the training data of the start, with their licences.
+        area: Family ``small``: number of pixels to which a photograph is resized for the network.
+        probed: Family ``probe``: settings of the backbone and its probe.
+        architecture: Family ``transformers``: model type in transformers, such as "depth_anything".
     """
 
     family: Family

@@ -1,5 +1,6 @@
 """The ResNet-50 V2 encoder in Gluon's arrangement and names."""
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -114,11 +115,14 @@ def _gluon_layer_names(encoder: ResNet50V2) -> dict[str, str]:
     """Names that Gluon has for the layers; it counts those of a stage through all blocks."""
     names = {"conv0": "conv0", "batchnorm0": "batchnorm0", "batchnorm1": "batchnorm1"}
     for stage_index, stage in enumerate(encoder.stages):
-        counts = {"norms": 0, "convs": 0}
+        gluon_stage = f"stage{stage_index + 1}"
+        norm_numbers = itertools.count()
+        conv_numbers = itertools.count()
         for block_index, block in enumerate(stage):  # pyright: ignore[reportArgumentType]
-            for group, gluon_type in (("norms", "batchnorm"), ("convs", "conv")):
-                for index in range(len(getattr(block, group))):
-                    layer = f"stages.{stage_index}.{block_index}.{group}.{index}"
-                    names[layer] = f"stage{stage_index + 1}_{gluon_type}{counts[group]}"
-                    counts[group] += 1
+            block_name = f"stages.{stage_index}.{block_index}"
+            for index in range(len(block.norms)):
+                gluon_norm = f"{gluon_stage}_batchnorm{next(norm_numbers)}"
+                names[f"{block_name}.norms.{index}"] = gluon_norm
+            for index in range(len(block.convs)):
+                names[f"{block_name}.convs.{index}"] = f"{gluon_stage}_conv{next(conv_numbers)}"
     return names

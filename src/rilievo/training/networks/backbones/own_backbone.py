@@ -66,19 +66,8 @@ class OwnBackbone(Backbone):
     def __init__(self) -> None:
         own_class = type(self)
         name = f"{own_class.__module__}:{own_class.__qualname__}"
-        if not getattr(own_class, "patch", 0) or not getattr(own_class, "available", ()):
-            raise ModelError(
-                f"backbone '{name}' does not define the class attributes 'patch' and 'available' "
-                "(its layers)"
-            )
-        strides = [layer.stride for layer in own_class.available]
-        for stride in strides:
-            if own_class.patch % stride:
-                raise ModelError(
-                    f"backbone '{name}': patch {own_class.patch} is not a multiple of the stride "
-                    f"{stride}"
-                )
-        selected_indices = default_layers(name, strides)
+        own_class._check_class_attributes(name)
+        selected_indices = default_layers(name, [layer.stride for layer in own_class.available])
         super().__init__(
             BackboneProperties(
                 name=name,
@@ -92,6 +81,21 @@ class OwnBackbone(Backbone):
                 details=f"code {_source_file_sha256(own_class)[:16]}",
             )
         )
+
+    @classmethod
+    def _check_class_attributes(cls, name: str) -> None:
+        """Raise ``ModelError`` if the layers of the backbone ``name`` are not described rightly."""
+        if not getattr(cls, "patch", 0) or not getattr(cls, "available", ()):
+            raise ModelError(
+                f"backbone '{name}' does not define the class attributes 'patch' and 'available' "
+                "(its layers)"
+            )
+        for layer in cls.available:
+            if cls.patch % layer.stride:
+                raise ModelError(
+                    f"backbone '{name}': patch {cls.patch} is not a multiple of the stride "
+                    f"{layer.stride}"
+                )
 
     def select_features(
         self, *, layers: Sequence[int] | None = None, tokens: bool | None = None

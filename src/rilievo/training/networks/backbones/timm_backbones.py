@@ -25,13 +25,14 @@ from rilievo.training.networks.backbones.backbone import (
     no_class_token_error,
 )
 from rilievo.training.networks.backbones.weights import (
+    Rename,
     download_error,
     load_weights,
     temporary_torch_seed,
 )
 
 PREFIX = "timm/"
-_ANY_SIZE_OPTIONS: tuple[Mapping[str, Any], ...] = (
+_ANY_SIZE_OPTIONS: Sequence[Mapping[str, Any]] = (
     {"dynamic_img_size": True},
     {"strict_img_size": False},
 )
@@ -74,19 +75,24 @@ def load(request: BackboneRequest) -> Backbone:
     """Load a timm network; ``ModelError`` if it does not exist or cannot be used."""
     network, takes_any_size = _create_model(request)
     if isinstance(request.pretrained, Path):
-        # Many modules of timm have a function that converts the authors' files.
-        convert = getattr(sys.modules[type(network).__module__], "checkpoint_filter_fn", None)
-        load_weights(
-            network, request.pretrained, rename=convert and (lambda state: convert(state, network))
-        )
+        load_weights(network, request.pretrained, rename=_author_names_converter(network))
     properties = _timm_properties(request, network, takes_any_size=takes_any_size)
     if properties.positions == _COMPUTED_POSITIONS:
         replace_position_embedding(network)
     return TimmBackbone(properties, network)
 
 
+def _author_names_converter(network: Any) -> Rename | None:
+    """Function that renames the tensors in the authors' files; None if timm has none."""
+    network_module = sys.modules[type(network).__module__]
+    convert = getattr(network_module, "checkpoint_filter_fn", None)
+    if convert is None:
+        return None
+    return lambda state: convert(state, network)
+
+
 def _create_model(request: BackboneRequest) -> tuple[Any, bool]:
-    """Create a timm network.
+    """Create a timm network, if possible with an option by which it takes images of any size.
 
     Returns:
         The network, and whether it was created with an option of ``_ANY_SIZE_OPTIONS``.
@@ -96,27 +102,35 @@ def _create_model(request: BackboneRequest) -> tuple[Any, bool]:
     name = request.name.removeprefix(PREFIX)
     if not timm.is_model(name):
         raise ModelError(f"no model '{name}' in timm; {suggest(name, timm.list_models())}")
-    is_pretrained = request.pretrained is True
-    if is_pretrained and not timm.models.is_model_pretrained(name):
+    if request.pretrained is True and not timm.models.is_model_pretrained(name):
         raise ModelError(
             f"backbone '{request.name}' has no published weights: choose random weights, or pass "
             "a weights file"
         )
-    # A model raises TypeError for an option that it does not have. The last attempt has none.
-    for options in (*_ANY_SIZE_OPTIONS, {}):
+    for any_size_option in _ANY_SIZE_OPTIONS:
         try:
-            with temporary_torch_seed(request.seed):
-                network = timm.create_model(
-                    name, pretrained=is_pretrained, num_classes=0, **options
-                )
+            return _create_model_with(request, any_size_option), True
         except TypeError:
-            if not options:
-                raise
-        except Exception as error:  # errors of the hub, its client or the file fetched
-            raise download_error(request.name, error) from error
-        else:
-            return network, bool(options)
-    raise AssertionError("the last attempt returns or raises")
+            continue  # The model does not have this option.
+    return _create_model_with(request, {}), False
+
+
+def _create_model_with(request: BackboneRequest, options: Mapping[str, Any]) -> Any:
+    """Create a timm network with further options; ``TypeError`` if it does not have one."""
+    import timm
+
+    try:
+        with temporary_torch_seed(request.seed):
+            return timm.create_model(
+                request.name.removeprefix(PREFIX),
+                pretrained=request.pretrained is True,
+                num_classes=0,
+                **options,
+            )
+    except TypeError:
+        raise
+    except Exception as error:  # errors of the hub, its client or the file fetched
+        raise download_error(request.name, error) from error
 
 
 def _timm_properties(

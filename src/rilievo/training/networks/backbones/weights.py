@@ -152,11 +152,13 @@ def check_complete_weights(
 
     ``name`` is the network or file in messages; the other arguments are names of tensors.
     """
-    problems = (("missing", missing), ("wrong shape", misshapen), ("extra", extra))
-    details = "; ".join(
-        f"{problem}: {_first_three_names(tensors)}" for problem, tensors in problems if tensors
-    )
     if missing or misshapen:
+        names_by_problem = {"missing": missing, "wrong shape": misshapen, "extra": extra}
+        details = "; ".join(
+            f"{problem}: {_first_three_names(tensor_names)}"
+            for problem, tensor_names in names_by_problem.items()
+            if tensor_names
+        )
         raise ModelError(f"{name}: the weights do not fit the network; {details}")
     if extra:
         warnings.warn(
@@ -225,14 +227,19 @@ def silence_libraries(*libraries: str) -> Iterator[None]:
 
 def download_error(name: str, error: BaseException) -> ModelError:
     """Error that explains in one line why a backbone cannot be downloaded or loaded."""
-    # The errors of huggingface_hub and its HTTP client are told apart by their names.
+    return ModelError(f"backbone '{name}': {_explain_download_error(error)}")
+
+
+def _explain_download_error(error: BaseException) -> str:
+    """Explain an error by its class or that of a cause; otherwise repeat what it says.
+
+    The errors of huggingface_hub and its HTTP client are told apart by the names of their classes.
+    """
     class_names = [type(cause).__name__ for cause in _error_and_causes(error)]
-    explanation = f"cannot be loaded: {reason(error)}"
-    for error_name_part, known_explanation in _EXPLANATIONS_BY_ERROR_NAME:
+    for error_name_part, explanation in _EXPLANATIONS_BY_ERROR_NAME:
         if any(error_name_part in class_name for class_name in class_names):
-            explanation = known_explanation
-            break
-    return ModelError(f"backbone '{name}': {explanation}")
+            return explanation
+    return f"cannot be loaded: {reason(error)}"
 
 
 def _error_and_causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -242,13 +249,15 @@ def _error_and_causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _strip_known_prefixes(state: State, expected: State) -> State:
-    """Remove a prefix from the names of tensors if more of them are expected names then."""
+    """Remove prefixes of training programs from names, where more names are expected ones then."""
+    best = state
     for prefix in _PREFIXES:
-        stripped = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
-        is_unique = len(stripped) == len(state)
-        if is_unique and len(stripped.keys() & expected) > len(state.keys() & expected):
-            state = stripped
-    return state
+        stripped = {name.removeprefix(prefix): tensor for name, tensor in best.items()}
+        has_unique_names = len(stripped) == len(best)
+        num_expected = len(stripped.keys() & expected.keys())
+        if has_unique_names and num_expected > len(best.keys() & expected.keys()):
+            best = stripped
+    return best
 
 
 def _first_three_names(names: Sequence[str]) -> str:
