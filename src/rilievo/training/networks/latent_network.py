@@ -76,25 +76,24 @@ class LatentNetwork(nn.Module):
         Images are RGB in 0..255. Those without any valid pixel are left out.
         """
         has_depth = valid.flatten(1).any(dim=1)
-        image = image[has_depth]
-        target = target[has_depth]
-        valid = valid[has_depth]
-        pixels = image.permute(0, 3, 1, 2).float() / 127.5 - 1
+        used_valid = valid[has_depth]
+        pixels = image[has_depth].permute(0, 3, 1, 2).float() / 127.5 - 1
         with torch.no_grad():
             image_latents = self._encode_to_latents(pixels)
-            scaled_depth = _scale_percentiles_to_one(target, valid)
+            scaled_depth = _scale_percentiles_to_one(target[has_depth], used_valid)
             depth_latents = self._encode_to_latents(scaled_depth[:, None].expand(-1, 3, -1, -1))
+            num_images = len(depth_latents)
             step_count = self._noise_schedule.config.num_train_timesteps
-            timesteps = torch.randint(0, step_count, (len(image),), device=image.device)
+            timesteps = torch.randint(0, step_count, (num_images,), device=image.device)
             # Multi-resolution noise, annealed: it becomes white towards time step 0.
             noise = layered_noise(depth_latents, _NOISE_STRENGTH * timesteps / step_count)
             noisy_latents = self._noise_schedule.add_noise(depth_latents, noise, timesteps)
-            prompt = self._encode_empty_prompt().to(image.device).expand(len(image), -1, -1)
+            prompt = self._encode_empty_prompt().to(image.device).expand(num_images, -1, -1)
         unet_input = torch.cat([image_latents, noisy_latents], dim=1)
         predicted = self.unet(unet_input, timesteps, prompt).sample.float()
         denoising_target = self._denoising_target(depth_latents, noise, timesteps)
 
-        valid_patches = _fully_valid_patches(valid, depth_latents.shape[2:])
+        valid_patches = _fully_valid_patches(used_valid, depth_latents.shape[2:])
         is_used = valid_patches.expand_as(depth_latents)
         if not bool(is_used.any()):
             return 0 * predicted.sum()  # a loss of 0, whose gradient is 0
@@ -156,13 +155,15 @@ def layered_noise(like: Float[Tensor, "b c h w"], strength: Float[Tensor, "b"]) 
     size = like.shape[2:]
     height, width = size
     noise = torch.randn_like(like)
-    strength = strength.reshape(-1, 1, 1, 1)
+    image_strength = strength.reshape(-1, 1, 1, 1)
     for level in range(_MAX_RESOLUTIONS):
-        ratio = (2 + 2 * float(torch.rand(1))) ** level
-        height = max(1, int(height / ratio))
-        width = max(1, int(width / ratio))
+        # A random factor of 2 to 4, to the power of the level, as in the paper's program.
+        shrinkage = (2 + 2 * float(torch.rand(1))) ** level
+        height = max(1, int(height / shrinkage))
+        width = max(1, int(width / shrinkage))
         coarse_noise = torch.randn(*like.shape[:2], height, width, device=like.device)
-        noise = noise + F.interpolate(coarse_noise, size, mode="bilinear") * strength**level
+        upsampled_noise = F.interpolate(coarse_noise, size, mode="bilinear")
+        noise = noise + upsampled_noise * image_strength**level
         if min(height, width) == 1:
             break
     return noise / noise.std()

@@ -142,6 +142,7 @@ class ConvexUpsample(nn.Module):
 
     def __init__(self, features: int) -> None:
         super().__init__()
+        # Stored weights have the names look (depthwise), norm and weigh (to logits).
         self.look = nn.Conv2d(features, features, 3, padding=1, groups=features, bias=False)
         self.norm = nn.BatchNorm2d(features)
         self.weigh = nn.Conv2d(features, 36, 1)
@@ -154,8 +155,11 @@ class ConvexUpsample(nn.Module):
 
     def forward(self, values: OneChannel, features: Channels) -> Float[Tensor, "b 1 h2 w2"]:
         """Double ``values``; the result stays within the range of the neighbours."""
-        context = convolve_and_norm(self.look, self.norm, features, relu=True)
-        logits = mix_channels(self.weigh, context).float()
+        depthwise = self.look
+        to_logits = self.weigh
+        context = convolve_and_norm(depthwise, self.norm, features, relu=True)
+        # For each new pixel, a logit of each neighbour: (b, 4 * 9, h, w).
+        logits = mix_channels(to_logits, context).float()
         # Half precision would round log depth to steps of 3%.
         with torch.autocast(values.device.type, enabled=False):
             # Weights of a softmax whose logits are limited to ±_MAX_LOGIT.

@@ -44,29 +44,40 @@ def load_probe3d_weights(probe: Probe, state: Mapping[str, Tensor]) -> None:
     name_patterns = _probe3d_name_patterns(probe)
     renamed = {_name_from_probe3d(name, name_patterns): tensor for name, tensor in state.items()}
     expected = probe.state_dict()
-    missing = expected.keys() - renamed.keys()
-    extra = renamed.keys() - expected.keys()
-    if missing or extra:
-        problems = []
-        if missing:
-            problems.append(f"they lack {_tensors_text(missing)}")
-        if extra:
-            problems.append(f"they also contain {_tensors_text(extra)}")
+    _check_same_names(renamed, expected)
+    for name, tensor in renamed.items():
+        _check_same_shape(name, tensor, expected[name])
+    probe.load_state_dict(renamed)
+
+
+def _check_same_names(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Raise ``ModelError`` if tensors are missing, or others are there."""
+    missing = expected.keys() - tensors.keys()
+    extra = tensors.keys() - expected.keys()
+    problems = []
+    if missing:
+        problems.append(f"they lack {_tensors_text(missing)}")
+    if extra:
+        problems.append(f"they also contain {_tensors_text(extra)}")
+    if problems:
         raise ModelError(
             f"the weights do not fit this probe, because {' and '.join(problems)}; create a probe "
             "of the same kind with the same layers"
         )
-    for name, tensor in renamed.items():
-        if tensor.shape != expected[name].shape:
-            has_same_kernel = tensor.shape[2:] == expected[name].shape[2:]
-            hint = "create the probe with the same numbers of channels"
-            if not has_same_kernel:
-                hint = f"create the probe with kernel={tensor.shape[-1]}"
-            raise ModelError(
-                f"the weights {name} have the shape {tuple(tensor.shape)}, but this probe expects "
-                f"{tuple(expected[name].shape)}; {hint}"
-            )
-    probe.load_state_dict(renamed)
+
+
+def _check_same_shape(name: str, tensor: Tensor, expected: Tensor) -> None:
+    """Raise ``ModelError`` if a tensor has another shape, which is blamed on the kernel first."""
+    if tensor.shape == expected.shape:
+        return
+    has_same_kernel = tensor.shape[2:] == expected.shape[2:]
+    hint = "create the probe with the same numbers of channels"
+    if not has_same_kernel:
+        hint = f"create the probe with kernel={tensor.shape[-1]}"
+    raise ModelError(
+        f"the weights {name} have the shape {tuple(tensor.shape)}, but this probe expects "
+        f"{tuple(expected.shape)}; {hint}"
+    )
 
 
 def _tensors_text(names: Collection[str]) -> str:

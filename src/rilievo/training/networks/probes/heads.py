@@ -224,25 +224,37 @@ class _ExpectedDepth(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         values, centres = ctx.saved_tensors
         settings: BinSettings = ctx.settings
+        [depth_gradient] = gradients
         values_gradient = torch.zeros_like(values, memory_format=torch.channels_last)
         buffer = _make_strip_buffer(values)
+        bands = _row_upsampling_bands(values, settings)
         with torch.autocast(values.device.type, enabled=False):
             for index in range(len(values)):
                 rows = values[index].permute(1, 2, 0)
                 rows_gradient = values_gradient[index].permute(1, 2, 0)
-                for band in _row_upsampling_bands(values, settings):
+                for band in bands:
                     strip = _upsample_strip(rows[band.input], band, settings, buffer)
-                    depth_gradient = gradients[0][index, band.output]
                     strip_gradient = _strip_gradient(
-                        strip, centres, depth_gradient, settings.normalisation
+                        strip, centres, depth_gradient[index, band.output], settings.normalisation
                     )
-                    narrow_gradient = _gradient_before_widening(
-                        strip_gradient, rows.shape[1], settings.upsampling_mode
-                    )
-                    # Neighbouring bands share rows of the small map, so their gradients add up.
-                    band_gradient = rows_gradient[band.input].flatten(1)
-                    band_gradient.addmm_(band.weights.T, narrow_gradient.flatten(1))
+                    _add_gradient_before_upsampling(rows_gradient, strip_gradient, band, settings)
+        # The centres and the settings have no gradient.
         return (values_gradient, None, None)
+
+
+def _add_gradient_before_upsampling(
+    rows_gradient: Tensor, strip_gradient: Tensor, band: Band, settings: BinSettings
+) -> None:
+    """Backward pass of ``_upsample_strip``: first its width, and then its height.
+
+    The result is added to the rows of ``rows_gradient``, (h, w, bins), from which the strip was
+    upsampled. Neighbouring bands share rows, so their gradients add up.
+    """
+    narrow_gradient = _gradient_before_widening(
+        strip_gradient, rows_gradient.shape[1], settings.upsampling_mode
+    )
+    band_gradient = rows_gradient[band.input].flatten(1)  # a view, which is changed in place
+    band_gradient.addmm_(band.weights.T, narrow_gradient.flatten(1))
 
 
 class _BinMean(NamedTuple):

@@ -62,13 +62,22 @@ def crop_and_resize(
     ``logits`` are the outputs from which the map was computed. They record where the image lies in
     the padded one, and whether it is cropped at all.
     """
+    box = logits.box
+    is_padded = (box.height, box.width) != logits.padded
+    if is_padded and logits.crop:
+        return _sample_crop(padded_map, logits, size, interpolation)
+    if padded_map.shape[2:] == size:
+        return padded_map
+    align_corners = logits.upsampling_mode == "corners"
+    return F.interpolate(padded_map, size=size, mode=interpolation, align_corners=align_corners)
+
+
+def _sample_crop(
+    padded_map: Channels, logits: Logits, size: Size, interpolation: Interpolation
+) -> Resized:
+    """Crop and resize in one step, as the border of the crop may lie between pixels of the map."""
     align_corners = logits.upsampling_mode == "corners"
     box = logits.box
-    is_unpadded = (box.height, box.width) == logits.padded
-    if is_unpadded or not logits.crop:
-        if padded_map.shape[2:] == size:
-            return padded_map
-        return F.interpolate(padded_map, size=size, mode=interpolation, align_corners=align_corners)
     padded_height, padded_width = logits.padded
     rows = _sampling_coordinates(
         box.top, box.height, padded_height, size[0], like=padded_map, align_corners=align_corners

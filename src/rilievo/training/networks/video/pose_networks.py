@@ -179,6 +179,7 @@ def source_T_target(
     with torch.autocast(axis_angle.device.type, enabled=False):
         R = rotation_from_axis_angle(at_least_float32(axis_angle))
         later_T_earlier = rigid(R, at_least_float32(translation))
+        # An earlier source belongs to a later target, so the transform is that of the way back.
         return invert(later_T_earlier) if source_is_earlier else later_T_earlier
 
 
