@@ -252,19 +252,9 @@ def _describe_run(config: ProbeConfig, *, is_supervised: bool) -> tuple[str, ...
     backbone = backbone_from_blueprint(replace(blueprint, backbone=random_backbone))
     probe = probe_from_blueprint(blueprint, backbone, seed=config.seed)
 
-    backbone_part, probe_part = ("encoder", "decoder") if is_supervised else ("backbone", "probe")
-    backbone_weights = count_parameters(backbone)
-    probe_weights = count_parameters(probe)
-    if config.backbone_rate > 0:
-        weights = (
-            f"all {backbone_weights + probe_weights:,} are trained, {backbone_weights:,} in the "
-            f"{backbone_part} and {probe_weights:,} in the {probe_part} '{blueprint.probe.kind}'"
-        )
-    else:
-        weights = (
-            f"{probe_weights:,} in the {probe_part} '{blueprint.probe.kind}' are trained, and "
-            f"{backbone_weights:,} in the {backbone_part} stay frozen"
-        )
+    weights = _describe_weights(
+        config, count_parameters(backbone), count_parameters(probe), is_supervised=is_supervised
+    )
     task = "depth and normals" if blueprint.task is ProbeTarget.BOTH else blueprint.task
     height, width = blueprint.size
     num_steps = config.epochs * math.ceil(len(frames.training) / config.batch_size)
@@ -275,6 +265,23 @@ def _describe_run(config: ProbeConfig, *, is_supervised: bool) -> tuple[str, ...
         f"to {height} x {width} pixels (height x width)",
         describe_first_target(frames.training, blueprint.task),
         f"steps: {num_steps}, each with up to {count_text(config.batch_size, 'image')}",
+    )
+
+
+def _describe_weights(
+    config: ProbeConfig, num_in_backbone: int, num_in_probe: int, *, is_supervised: bool
+) -> str:
+    """Say how many weights are trained, in both parts of the network or in one of them."""
+    backbone_part = "encoder" if is_supervised else "backbone"
+    probe_part = f"{'decoder' if is_supervised else 'probe'} '{config.blueprint.probe.kind}'"
+    if config.backbone_rate > 0:
+        return (
+            f"all {num_in_backbone + num_in_probe:,} are trained, {num_in_backbone:,} in the "
+            f"{backbone_part} and {num_in_probe:,} in the {probe_part}"
+        )
+    return (
+        f"{num_in_probe:,} in the {probe_part} are trained, and {num_in_backbone:,} in the "
+        f"{backbone_part} stay frozen"
     )
 
 

@@ -173,15 +173,8 @@ def _result_lines(run: Path, record: "VideoRecord") -> list[str]:
             f"{record.warp_error:.4f} with warping, {record.identity_error:.4f} without"
         )
     if record.start_error is not None and record.best_error is not None:
-        start = f"held-out targets: {record.error_name} {record.start_error:.4f} at the start"
-        if record.kept_start:
-            lines.append(f"{start}, whose weights the run keeps")
-        else:
-            gain = "" if record.gain is None else f": {record.gain.words}"
-            lines.append(
-                f"{start}, {record.best_error:.4f} at step {record.best_step}, whose weights the "
-                f"run keeps{gain}"
-            )
+        kept_weights = _describe_kept_weights(record, record.start_error, record.best_error)
+        lines.append(f"held-out targets: {kept_weights}")
     if record.elsewhere is not None:
         lines.append(
             "other scenes: the predicted depth of the bundled pictures has changed by "
@@ -201,6 +194,17 @@ def _result_lines(run: Path, record: "VideoRecord") -> list[str]:
     else:
         lines.append(f"next: rilievo predict VIDEO --model {run}")
     return lines
+
+
+def _describe_kept_weights(record: "VideoRecord", start_error: float, best_error: float) -> str:
+    """Say whether the run keeps its start or learned weights, and how their errors compare."""
+    start = f"{record.error_name} {start_error:.4f} at the start"
+    if record.kept_start:
+        return f"{start}, whose weights the run keeps"
+    gain = "" if record.gain is None else f": {record.gain.words}"
+    return (
+        f"{start}, {best_error:.4f} at step {record.best_step}, whose weights the run keeps{gain}"
+    )
 
 
 def _write_page_and_print_path(run: Path, record: "VideoRecord") -> None:

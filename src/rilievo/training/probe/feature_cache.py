@@ -285,7 +285,7 @@ class FeatureCache:
         self, images: Pictures, keys: list[FeatureKey], layout: FeatureFileLayout
     ) -> None:
         """Compute the features of images, and write a file for each image."""
-        self._check_free_space(len(keys) * layout.file_bytes)
+        self._check_limit(len(keys) * layout.file_bytes)
         device = self._backbone.mean.device
         pixels = to_unit_range(images.to(device))
         uses_bf16 = self.identity.precision == "bf16"
@@ -355,10 +355,8 @@ class FeatureCache:
         """Write the identity of a new folder, or check that of an existing one."""
         path = self.folder / _IDENTITY_FILE
         identity = to_json(self.identity, indent=1)
-        has_content = os.path.lexists(path) and not is_blank(path)
-        stored_identity = read_text(path) if has_content else ""
-        # A file that was cut short is not JSON.
-        if not _is_json(stored_identity):
+        stored_identity = _read_json_text(path)
+        if stored_identity is None:
             write_text(path, identity)
         elif stored_identity != identity:
             raise InputError(
@@ -366,7 +364,7 @@ class FeatureCache:
                 "delete its folder, and rilievo computes the features again"
             )
 
-    def _check_free_space(self, needed_bytes: int) -> None:
+    def _check_limit(self, needed_bytes: int) -> None:
         """Raise ``OutputError`` if so many more bytes would exceed the limit of the caches."""
         if self._used_bytes + needed_bytes > self._limit_bytes:
             # Other processes may have freed or filled space since the last count.
@@ -380,12 +378,16 @@ class FeatureCache:
             )
 
 
-def _is_json(text: str) -> bool:
+def _read_json_text(path: Path) -> str | None:
+    """Text of a JSON file; None if there is no file, or if it was cut short by a crash."""
+    if not os.path.lexists(path) or is_blank(path):
+        return None
+    text = read_text(path)
     try:
         parse_json(text)
     except InvalidRecordError:
-        return False
-    return True
+        return None
+    return text
 
 
 def image_sha256(image: UInt8[Tensor, "h w 3"]) -> bytes:

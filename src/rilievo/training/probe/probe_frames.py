@@ -27,31 +27,31 @@ class ProbeFrame:
         image: RGB in 0..255.
         depth: True depth in the unit of the dataset.
         normals: True unit normals in the camera frame, towards the camera.
-        lacks: Targets that the dataset does not have, of "depth" and "normals".
+        missing_targets: Targets that the dataset does not have, of "depth" and "normals".
     """
 
     image: Pixels
     depth: Field
     normals: StoredNormals
-    lacks: tuple[str, ...] = ()
+    missing_targets: tuple[str, ...] = ()
 
-    def teaches(self, task: ProbeTarget) -> bool:
+    def has_targets_for(self, task: ProbeTarget) -> bool:
         """Whether the image has a pixel from which the task can learn."""
         has_depth = task.has_depth and self.depth.any()
         has_normals = task.has_normals and self.normals.any()
         return bool(has_depth or has_normals)
 
-    def check(self, image_id: str, task: ProbeTarget) -> None:
+    def check_targets(self, image_id: str, task: ProbeTarget) -> None:
         """Raise ``InputError`` if the dataset does not have the targets of the task."""
         is_needed = {"depth": task.has_depth, "normals": task.has_normals}
-        missing = [target for target in self.lacks if is_needed[target]]
-        if not missing:
+        needed_but_missing = [target for target in self.missing_targets if is_needed[target]]
+        if not needed_but_missing:
             return
-        other_tasks = [target for target in is_needed if target not in self.lacks]
-        advice = f", or train for {other_tasks[0]} alone" if other_tasks else ""
+        possible_tasks = [target for target in is_needed if target not in self.missing_targets]
+        advice = f", or train for {possible_tasks[0]} alone" if possible_tasks else ""
         raise InputError(
-            f"image '{image_id}' has no ground-truth {missing[0]}, which the task '{task}' needs: "
-            f"choose another dataset or variant{advice}"
+            f"image '{image_id}' has no ground-truth {needed_but_missing[0]}, which the task "
+            f"'{task}' needs: choose another dataset or variant{advice}"
         )
 
 
@@ -109,7 +109,7 @@ class TargetFrames:
             image=np.array(self._preparation.pixels(np.ascontiguousarray(window))),
             depth=self._depth_or_zero(truth, size, target_pixels, width=len(columns)),
             normals=self._normals_or_zero(truth, size, target_pixels),
-            lacks=tuple(
+            missing_targets=tuple(
                 target for target in ("depth", "normals") if getattr(truth, target) is None
             ),
         )
@@ -146,9 +146,9 @@ class TargetFrames:
                     f"image '{truth.id}' has no camera, but this network learns depth divided by "
                     "the focal length: choose a dataset with cameras, or another network"
                 )
-            what = "depth divided by the horizontal focal length (in image widths)"
-            focal = truth.camera.needs_pinhole(what)[0, 0]
-            factor = np.float32(width / focal)
+            quantity = "depth divided by the horizontal focal length (in image widths)"
+            K = truth.camera.needs_pinhole(quantity)
+            factor = np.float32(width / K[0, 0])
         return np.where(valid & (depth <= self._max_depth), depth * factor, np.float32(0))
 
     def _normals_or_zero(
@@ -166,19 +166,25 @@ def describe_first_target(frames: TargetFrames, task: ProbeTarget | None = None)
     frame = frames.frame(0)
     image_id = frames.ids[0]
     if task is not None:
-        frame.check(image_id, task)
+        frame.check_targets(image_id, task)
     descriptions = []
-    if "depth" not in frame.lacks:
-        depths = frame.depth[frame.depth > 0]
-        description = f"depth at {depths.size / frame.depth.size:.0%} of its pixels"
-        if depths.size:
-            unit = " m" if frames.dataset.truth(image_id).is_metric else ""
-            description += f", {depths.min():.3g} to {depths.max():.3g}{unit}"
-        descriptions.append(description)
-    if "normals" not in frame.lacks:
+    if "depth" not in frame.missing_targets:
+        is_metric = frames.dataset.truth(image_id).is_metric
+        descriptions.append(_describe_depth(frame.depth, is_metric=is_metric))
+    if "normals" not in frame.missing_targets:
         descriptions.append(f"normals at {frame.normals.any(axis=0).mean():.0%} of its pixels")
     contents = " and ".join(descriptions) or "neither depth nor normals"
     return f"ground truth of the first image, {image_id}: {contents}"
+
+
+def _describe_depth(depth: Field, *, is_metric: bool) -> str:
+    """Describe how much of an image has depth, and its range; unknown depth is 0."""
+    known_depths = depth[depth > 0]
+    coverage = f"depth at {known_depths.size / depth.size:.0%} of its pixels"
+    if not known_depths.size:
+        return coverage
+    unit = " m" if is_metric else ""
+    return f"{coverage}, {known_depths.min():.3g} to {known_depths.max():.3g}{unit}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,12 +215,7 @@ def open_frames(data: DataChoice, blueprint: Blueprint) -> TrainingFrames:
 
 def open_training_set(data: DataChoice) -> Dataset:
     """Open the dataset of a run; ``InputError`` if its split has no images."""
-    split = data.split
-    if not split:
-        split, *other_splits = find_dataset(data.dataset).card.splits
-        # The first split is that of all images for a user's own folder, unless it declares splits.
-        if split != "all" and "train" in other_splits:
-            split = "train"
+    split = data.split or _default_split(data.dataset)
     dataset = open_dataset(
         data.dataset, data.root, split=split, variant=data.variant, list_file=data.list_file
     )
@@ -224,6 +225,15 @@ def open_training_set(data: DataChoice) -> Dataset:
             f"'{split}'{dataset.first_missing}"
         )
     return dataset
+
+
+def _default_split(dataset_name: str) -> str:
+    """Split "train" if the dataset has one, otherwise its first split; "all" for a folder."""
+    first_split, *other_splits = find_dataset(dataset_name).card.splits
+    # A user's own folder may declare splits, and its first split then still has all images.
+    if first_split != "all" and "train" in other_splits:
+        return "train"
+    return first_split
 
 
 def split_ids(dataset: Dataset, data: DataChoice) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -19,7 +19,13 @@ from rilievo.training.losses.supervised_options import (
     GradientForm,
     Losses,
 )
-from rilievo.training.networks.blueprint import RANDOM, Blueprint, DepthChoice, is_whole_network
+from rilievo.training.networks.blueprint import (
+    RANDOM,
+    TREATMENTS,
+    Blueprint,
+    DepthChoice,
+    is_whole_network,
+)
 from rilievo.training.probe.probe_config import (
     PLAIN,
     PRESETS,
@@ -123,23 +129,27 @@ def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeCon
     """
     if name not in PRESETS:
         raise OptionError(f"no preset '{name}'; {suggest(name, PRESETS)}")
-    blueprint = replace(blueprint, depth=_adapt_depth_to_data(blueprint.depth, data))
+    treatment = name if name in TREATMENTS else "default"
+    adapted_blueprint = replace(
+        blueprint, depth=_adapt_depth_to_data(blueprint.depth, data), treatment=treatment
+    )
     # The uncertain loss needs kappa. Without it, only the plain angle can be learned.
     normals = UNCERTAIN if blueprint.uncertainty else ANGULAR
-    if name in ("default", PLAIN):
-        config = ProbeConfig(
-            blueprint=replace(blueprint, treatment="default"),
-            data=data,
-            losses=Losses(normals=normals),
-        )
-        return config if name == "default" else _with_plain_preset(config)
-    # What remains are Probe3D's presets, of its program or of its paper.
-    form = GradientForm.OLD if name == "probe3d-old" else GradientForm.HEAD
-    return ProbeConfig(
+    default = ProbeConfig(blueprint=adapted_blueprint, data=data, losses=Losses(normals=normals))
+    if name == "default":
+        return default
+    if name == PLAIN:
+        return _with_plain_preset(default)
+    return _with_probe3d_preset(default, name)
+
+
+def _with_probe3d_preset(config: ProbeConfig, name: str) -> ProbeConfig:
+    """Take what Probe3D's program does today, or what that behind its paper did."""
+    gradient_form = GradientForm.OLD if name == "probe3d-old" else GradientForm.HEAD
+    return replace(
+        config,
         preset=name,
-        blueprint=replace(blueprint, treatment=name),
-        data=data,
-        losses=Losses(gradient_form=form, normals=normals, zero_normals=True),
+        losses=replace(config.losses, gradient_form=gradient_form, zero_normals=True),
         augmentation=Augmentation(jitter=0.8, crop=0.5),
         final_factor=0.01,
         schedule=Schedule.QUARTER_COSINE,

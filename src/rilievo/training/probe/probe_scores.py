@@ -47,42 +47,48 @@ def score_frames(
     """Score a network on the first ``count`` images, or on all of them."""
     network.eval()
     depth_scores: list[_DepthScores] = []
-    angles: list[float] = []
-    sampled_normals: list[Tensor] = []
+    normals_scores: list[_NormalsScores] = []
     for index in range(len(frames) if count is None else count):
         batch = collate([frames.frame(index)], fabric.device)
         with fabric.autocast():
             prediction = network(to_unit_range(batch["image"]))
 
-        has_depth = batch["depth"] > 0
-        if prediction.depth is not None and has_depth.any():
-            predicted_depth = prediction.depth.float()[has_depth]
-            depth_scores.append(_score_depth(predicted_depth, batch["depth"][has_depth]))
+        has_true_depth = batch["depth"] > 0
+        if prediction.depth is not None and has_true_depth.any():
+            predicted_depth = prediction.depth.float()[has_true_depth]
+            depth_scores.append(_score_depth(predicted_depth, batch["depth"][has_true_depth]))
 
-        with_normal = has_normal(batch["normals"])
-        if prediction.normals is not None and with_normal.any():
-            true_normals = F.normalize(batch["normals"], dim=1).movedim(1, -1)[with_normal]
-            predicted_normals = prediction.normals.float().movedim(1, -1)[with_normal]
-            angles.append(_mean_angle_in_degrees(predicted_normals, true_normals))
-            stride = len(true_normals) // _NORMALS_PER_IMAGE + 1
-            sampled_normals.append(true_normals[::stride].cpu())
+        has_true_normal = has_normal(batch["normals"])
+        if prediction.normals is not None and has_true_normal.any():
+            predicted_normals = prediction.normals.float().movedim(1, -1)[has_true_normal]
+            true_normals = F.normalize(batch["normals"], dim=1).movedim(1, -1)[has_true_normal]
+            normals_scores.append(_score_normals(predicted_normals, true_normals))
     return Scores(
         abs_rel=_mean_or_nan([scores.abs_rel for scores in depth_scores]),
         delta1=_mean_or_nan([scores.delta1 for scores in depth_scores]),
-        angle=_mean_or_nan(angles),
+        angle=_mean_or_nan([scores.angle for scores in normals_scores]),
         scaled_abs_rel=_mean_or_nan([scores.scaled_abs_rel for scores in depth_scores]),
         constant_abs_rel=_mean_or_nan([scores.constant_abs_rel for scores in depth_scores]),
-        constant_angle=_mean_degrees_to_mean_direction(sampled_normals),
+        constant_angle=_mean_degrees_to_mean_direction(
+            [scores.true_normals for scores in normals_scores]
+        ),
     )
 
 
 class _DepthScores(NamedTuple):
-    """Scores of one image; see ``Scores``."""
+    """Scores of the depth of one image; see ``Scores``."""
 
     abs_rel: float
     delta1: float
     scaled_abs_rel: float
     constant_abs_rel: float
+
+
+class _NormalsScores(NamedTuple):
+    """Mean angle of the normals of one image [degrees], and a sample of its true normals."""
+
+    angle: float
+    true_normals: Float[Tensor, "_ 3"]
 
 
 def _score_depth(predicted: Float[Tensor, " n"], true: Float[Tensor, " n"]) -> _DepthScores:
@@ -95,6 +101,14 @@ def _score_depth(predicted: Float[Tensor, " n"], true: Float[Tensor, " n"]) -> _
         delta1=float(is_close.float().mean()),
         scaled_abs_rel=float((scaled_ratio - 1).abs().mean()),
         constant_abs_rel=float((true_median / true - 1).abs().mean()),
+    )
+
+
+def _score_normals(predicted: Float[Tensor, "n 3"], true: Float[Tensor, "n 3"]) -> _NormalsScores:
+    """Score unit normals, and keep about ``_NORMALS_PER_IMAGE`` of the true ones."""
+    stride = len(true) // _NORMALS_PER_IMAGE + 1
+    return _NormalsScores(
+        angle=_mean_angle_in_degrees(predicted, true), true_normals=true[::stride].cpu()
     )
 
 

@@ -128,7 +128,10 @@ class ProbeTask(TrainingTask[ProbeState, ProbeLearner]):
         return {"learned": self.learner.trained_part, "optimizer": self.optimizer}
 
     def batches(self) -> Generator[dict[str, Tensor] | None, None, None]:
-        """Yield batches of images with a pixel to learn from; None for a batch without any."""
+        """Yield batches of images with a pixel to learn from; None for a batch without any.
+
+        Before each batch, the advice for a loss that is not finite names its images.
+        """
         num_images = len(self._training)
         step = self.state.step
         while True:
@@ -151,8 +154,8 @@ class ProbeTask(TrainingTask[ProbeState, ProbeLearner]):
         """Ids and images of a step that have a pixel to learn from; the ids of others are noted."""
         usable: list[tuple[str, ProbeFrame]] = []
         for image_id, frame in self._step_frames.read(step):
-            frame.check(image_id, self._target)
-            if frame.teaches(self._target):
+            frame.check_targets(image_id, self._target)
+            if frame.has_targets_for(self._target):
                 usable.append((image_id, frame))
             elif image_id not in self.state.skipped_ids:
                 self.state.skipped_ids += (image_id,)
@@ -270,9 +273,10 @@ class RateSchedule:
             return self.start_factor + (1 - self.start_factor) * step / self.warm_up_steps
         if self.decay is Schedule.CONSTANT:
             return 1.0
-        progress = min(1.0, (step - self.warm_up_steps) / max(self.steps - self.warm_up_steps, 1.0))
+        decay_steps = max(self.steps - self.warm_up_steps, 1.0)
+        progress = min(1.0, (step - self.warm_up_steps) / decay_steps)
         if self.decay is Schedule.QUARTER_COSINE:
-            decay = math.cos(0.5 * math.pi * progress)
+            cosine = math.cos(0.5 * math.pi * progress)
         else:  # Schedule.COSINE
-            decay = 0.5 * (1 + math.cos(math.pi * progress))
-        return self.final_factor + (1 - self.final_factor) * decay
+            cosine = 0.5 * (1 + math.cos(math.pi * progress))
+        return self.final_factor + (1 - self.final_factor) * cosine
