@@ -60,18 +60,20 @@ class CorrespondenceRecord:
     def table(self) -> Table:
         """Recalls [%]: a row for each backbone, and columns for thresholds and ranges of angles."""
         protocol = self.protocol
-        thresholds = [Heading(text=t.label, group="recall [%]") for t in protocol.thresholds]
-        group = f"recall at {protocol.main.label} by viewpoint angle [%]"
-        ranges = [
-            Heading(text=f"{lowest:g}-{highest:g}°", group=group)
+        threshold_headings = [
+            Heading(text=threshold.label, group="recall [%]") for threshold in protocol.thresholds
+        ]
+        angle_group = f"recall at {protocol.main.label} by viewpoint angle [%]"
+        angle_headings = [
+            Heading(text=f"{lowest:g}-{highest:g}°", group=angle_group)
             for lowest, highest in protocol.ranges
         ]
         return Table(
             title=f"Correspondence on {self.options.dataset}",
             headings=(
                 *make_headings("backbone", "layers", "pairs", words=("backbone",)),
-                *thresholds,
-                *ranges,
+                *threshold_headings,
+                *angle_headings,
             ),
             rows=tuple(map(_row, self.backbones)),
             notes=self._notes(),
@@ -97,12 +99,16 @@ class CorrespondenceRecord:
 
     def pair_table(self) -> Table:
         """Recalls [%] of every pair."""
-        thresholds = [Heading(text=f"recall at {t.label} [%]") for t in self.protocol.thresholds]
-        names = ("backbone", "first", "second")
+        threshold_headings = [
+            Heading(text=f"recall at {threshold.label} [%]")
+            for threshold in self.protocol.thresholds
+        ]
+        word_columns = ("backbone", "first", "second")
+        number_columns = ("angle [degrees]", "correspondences")
         return Table(
             headings=(
-                *make_headings(*names, "angle [degrees]", "correspondences", words=names),
-                *thresholds,
+                *make_headings(*word_columns, *number_columns, words=word_columns),
+                *threshold_headings,
             ),
             rows=tuple(
                 (

@@ -40,14 +40,15 @@ def match_features(
         second: Features of at least two points.
         count: Number of matches to keep; all if there are fewer.
     """
-    first = nn.functional.normalize(first)
-    second = nn.functional.normalize(second)
-    ranks = []
-    nearest = []
-    for query in first.split(_CHUNK):
-        similarities, neighbours = (query @ second.T).topk(2, dim=1)
-        distances = (1 - similarities).clamp(min=_MIN_DISTANCE)
-        ranks.append(1 - distances[:, 0] / distances[:, 1])
-        nearest.append(neighbours[:, 0])
-    order = torch.cat(ranks).argsort(descending=True, stable=True)[:count]
-    return Matches(first=order, second=torch.cat(nearest)[order])
+    first_directions = nn.functional.normalize(first)
+    second_directions = nn.functional.normalize(second)
+    distinctiveness = []
+    nearest_index = []
+    for chunk in first_directions.split(_CHUNK):
+        cosines, two_nearest = (chunk @ second_directions.T).topk(2, dim=1)
+        distances = (1 - cosines).clamp(min=_MIN_DISTANCE)
+        distinctiveness.append(1 - distances[:, 0] / distances[:, 1])
+        nearest_index.append(two_nearest[:, 0])
+    # Indices of the points of the first view, the most distinctive match first.
+    order = torch.cat(distinctiveness).argsort(descending=True, stable=True)[:count]
+    return Matches(first=order, second=torch.cat(nearest_index)[order])

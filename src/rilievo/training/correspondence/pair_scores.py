@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.arrays.shapes import Float64, Matrix, Transform
-from rilievo.training.correspondence.protocols import Protocol, Threshold
+from rilievo.training.correspondence.protocols import Protocol
 
 _MIN_DEPTH = 1e-9
 """Depth to which points behind the camera are set before they are projected [m], as in Probe3D."""
@@ -68,13 +68,16 @@ def recalls_of_points(
         K: Intrinsics of the second image [px], in which errors in pixels are counted.
         protocol: Thresholds, and the size of the pixels.
     """
-    moved = first @ second_T_first[:3, :3].T + second_T_first[:3, 3]
-    pixel_offsets = (_project(moved, K) - _project(second, K)) / protocol.pixel
-    errors = {
-        "m": np.linalg.norm(moved - second, axis=1),
+    first_in_second = first @ second_T_first[:3, :3].T + second_T_first[:3, 3]
+    pixel_offsets = (_project(first_in_second, K) - _project(second, K)) / protocol.pixel
+    errors_by_unit = {
+        "m": np.linalg.norm(first_in_second - second, axis=1),
         "px": np.linalg.norm(pixel_offsets, axis=1),
     }
-    return tuple(float(np.mean(errors[t.unit] < t.value)) for t in protocol.thresholds)
+    return tuple(
+        float(np.mean(errors_by_unit[threshold.unit] < threshold.value))
+        for threshold in protocol.thresholds
+    )
 
 
 def _project(points: Float64[np.ndarray, "m 3"], K: Matrix) -> Float64[np.ndarray, "m 2"]:
@@ -86,16 +89,15 @@ def mean_recalls(scores: Sequence[PairScore], protocol: Protocol) -> Recalls:
     """Mean over pairs, in total and in each range of angles."""
     recalls = np.array([score.recalls for score in scores])
     angles = np.array([score.angle for score in scores])
-    main = recalls[:, _index_of(protocol.main, protocol)]
-    in_ranges = [(angles >= lowest) & (angles < highest) for lowest, highest in protocol.ranges]
+    main_recalls = recalls[:, protocol.thresholds.index(protocol.main)]
+    by_angle: list[float | None] = []
+    pairs_by_angle: list[int] = []
+    for lowest_angle, highest_angle in protocol.ranges:
+        is_in_range = (angles >= lowest_angle) & (angles < highest_angle)
+        by_angle.append(float(main_recalls[is_in_range].mean()) if is_in_range.any() else None)
+        pairs_by_angle.append(int(is_in_range.sum()))
     return Recalls(
         by_threshold=tuple(map(float, recalls.mean(axis=0))),
-        by_angle=tuple(
-            float(main[chosen].mean()) if chosen.any() else None for chosen in in_ranges
-        ),
-        pairs_by_angle=tuple(int(chosen.sum()) for chosen in in_ranges),
+        by_angle=tuple(by_angle),
+        pairs_by_angle=tuple(pairs_by_angle),
     )
-
-
-def _index_of(threshold: Threshold, protocol: Protocol) -> int:
-    return protocol.thresholds.index(threshold)

@@ -93,7 +93,10 @@ def features_of_view(
     if is_probe3d and protocol.probe3d_half:
         image = _normalised_by_half(image, backbone)
     features = backbone(image)
-    positions = _positions_in_map(view, features, protocol, is_probe3d=is_probe3d)
+    if is_probe3d:
+        positions = _probe3d_positions_in_map(view, features, protocol)
+    else:
+        positions = _positions_in_map(view, features)
     sampled = [_sample(feature_map, positions, protocol) for feature_map in features.maps]
     return torch.cat(sampled, dim=1)
 
@@ -103,19 +106,26 @@ def _normalised_by_half(image: Images, backbone: Backbone) -> Images:
     return (image - _HALF) / _HALF * backbone.std + backbone.mean
 
 
-def _positions_in_map(
-    view: PosedView, features: Features, protocol: Protocol, *, is_probe3d: bool
-) -> Float64[np.ndarray, "n 2"]:
+def _positions_in_map(view: PosedView, features: Features) -> Float64[np.ndarray, "n 2"]:
     """Positions (x, y) of points in a map, as fractions of its width and height."""
-    pixels = np.stack([view.columns, view.rows], axis=1) + 0.5
-    if is_probe3d:
-        # The program enlarges the map of the padded image to the grid of all points, and so puts
-        # each point in the middle of its step.
-        middles = pixels - 0.5 + protocol.step / 2
-        return middles / np.array([features.box.width, features.box.height])
-    height, width = features.padded
-    offset = np.array([features.box.left, features.box.top])
-    return (pixels + offset) / np.array([width, height])
+    pixel_centres = np.stack([view.columns, view.rows], axis=1) + 0.5
+    # The map shows the padded image, in which the image begins at this pixel.
+    image_start = np.array([features.box.left, features.box.top])
+    padded_height, padded_width = features.padded
+    return (pixel_centres + image_start) / np.array([padded_width, padded_height])
+
+
+def _probe3d_positions_in_map(
+    view: PosedView, features: Features, protocol: Protocol
+) -> Float64[np.ndarray, "n 2"]:
+    """Positions (x, y) at which Probe3D's program samples a map, as fractions of its size.
+
+    The program enlarges the map of the padded image to the grid of all points. So it ignores the
+    padding, and puts each point in the middle of its step of the grid.
+    """
+    pixel_centres = np.stack([view.columns, view.rows], axis=1) + 0.5
+    step_centres = pixel_centres - 0.5 + protocol.step / 2
+    return step_centres / np.array([features.box.width, features.box.height])
 
 
 def _sample(

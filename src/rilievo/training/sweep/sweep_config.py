@@ -202,12 +202,7 @@ def _expand_sweep_table(table: dict[str, Any], folder: Path) -> None:
     """
     seeds = table.get("seeds")
     if isinstance(seeds, int) and not isinstance(seeds, bool):
-        if seeds > _MAX_SEEDS:
-            raise ValueError(
-                f"the number of seeds must be at most {_MAX_SEEDS}, got {seeds}; to choose the "
-                "seeds themselves, write a list"
-            )
-        table["seeds"] = list(range(seeds))
+        table["seeds"] = _list_seeds(seeds)
 
     probes = table.get("probes")
     if isinstance(probes, list):
@@ -228,14 +223,24 @@ def _expand_sweep_table(table: dict[str, Any], folder: Path) -> None:
             _prepend_folder(subtable, key, folder)
 
 
+def _list_seeds(count: int) -> list[int]:
+    if count > _MAX_SEEDS:
+        raise ValueError(
+            f"the number of seeds must be at most {_MAX_SEEDS}, got {count}; to choose the "
+            "seeds themselves, write a list"
+        )
+    return list(range(count))
+
+
 def _flatten_to_dotted_names(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+    """Flatten nested tables: the value of ``depth`` in ``losses`` is named ``losses.depth``."""
+    value_by_dotted_name: dict[str, Any] = {}
     for name, value in table.items():
         if isinstance(value, dict):
-            flat |= _flatten_to_dotted_names(value, f"{prefix}{name}.")
+            value_by_dotted_name |= _flatten_to_dotted_names(value, f"{prefix}{name}.")
         else:
-            flat[f"{prefix}{name}"] = value
-    return flat
+            value_by_dotted_name[f"{prefix}{name}"] = value
+    return value_by_dotted_name
 
 
 def _prepend_folder(table: dict[str, Any], key: str, folder: Path) -> None:

@@ -70,37 +70,48 @@ def run_cells(
     resources = _SweepResources(config=config, folder=folder, device=options.device, show=show)
     resources.check_benchmarks()
 
-    failures: list[Failure] = []
-
-    def skip(name: str, reason: Note) -> None:
-        """Record a failed cell or backbone, and report it if the sweep shows its progress."""
-        failures.append(Failure(name=name, reason=reason))
-        if show:
-            print_to_stderr(f"skipped: {name}: {for_terminal(reason)}")
-
     planned_cells: list[PlannedCell] = []
+    failures: list[Failure] = []
     for entry in config.backbones:
         try:
             planned_cells += plan_cells(config, entry)
         except RilievoError as error:
-            skip(entry.title, Note(Text(error)))
+            failures.append(_report_failure(entry.title, Note(Text(error)), show=show))
 
     cells: list[SweepCell] = []
     for number, planned_cell in enumerate(planned_cells, start=1):
         run = folder / planned_cell.run
+        position = f"{number} of {len(planned_cells)}"
         try:
-            cell = read_cell(run)
-            if cell is None:
-                if show:
-                    print_to_stderr(f"{number} of {len(planned_cells)}: {planned_cell.run}")
-                with _advice_if_stopped(planned_cell):
-                    cell = _train_and_score(planned_cell, resources)
+            cells.append(_read_or_train_cell(planned_cell, resources, position=position))
         # Torch raises RuntimeError for lack of memory, wrong sizes and missing operators.
         except (RilievoError, RuntimeError, MemoryError) as error:
-            skip(run.name, _one_line_reason(error, run))
-        else:
-            cells.append(cell)
+            reason = _one_line_reason(error, run)
+            failures.append(_report_failure(run.name, reason, show=show))
     return CellResults(cells=tuple(cells), failures=tuple(failures))
+
+
+def _report_failure(name: str, reason: Note, *, show: bool) -> Failure:
+    """Make the record of a failed cell or backbone, and print it if ``show`` is set."""
+    if show:
+        print_to_stderr(f"skipped: {name}: {for_terminal(reason)}")
+    return Failure(name=name, reason=reason)
+
+
+def _read_or_train_cell(
+    planned_cell: PlannedCell, resources: "_SweepResources", *, position: str
+) -> SweepCell:
+    """Read a cell that is finished, or else train and score it.
+
+    ``position`` is that of the cell in the sweep, such as "2 of 9", for the progress.
+    """
+    finished_cell = read_cell(resources.folder / planned_cell.run)
+    if finished_cell is not None:
+        return finished_cell
+    if resources.show:
+        print_to_stderr(f"{position}: {planned_cell.run}")
+    with _advice_if_stopped(planned_cell):
+        return _train_and_score(planned_cell, resources)
 
 
 @contextmanager

@@ -32,8 +32,10 @@ def divide_images(dataset: Dataset, data: DataChoice) -> DividedImages:
     them are left out as a gap.
     """
     ids = dataset.ids[: data.limit]
-    num_held_out = data.held_out or max(1, round(len(ids) / _HELD_OUT_EVERY))
-    if not data.held_out:
+    if data.held_out:
+        num_held_out = data.held_out
+    else:
+        num_held_out = max(1, round(len(ids) / _HELD_OUT_EVERY))
         scenes = [dataset.scene(image_id) for image_id in ids]
         held_out_scenes = _last_scenes(scenes, num_held_out)
         if held_out_scenes:
@@ -57,16 +59,18 @@ def _last_scenes(scenes: Sequence[str | None], min_images: int) -> frozenset[str
     ``scenes`` has the scene of each image. No scene is chosen if that would be more than half of
     all images.
     """
-    unique_scenes = list(dict.fromkeys(reversed(scenes)))
+    scenes_from_last = list(dict.fromkeys(reversed(scenes)))
+    scenes_but_first = scenes_from_last[:-1]
     images_per_scene = Counter(scenes)
     chosen: set[str | None] = set()
     num_images = 0
-    for scene in unique_scenes[:-1]:
+    for scene in scenes_but_first:
         chosen.add(scene)
         num_images += images_per_scene[scene]
         if num_images >= min_images:
             break
-    return frozenset(chosen) if num_images <= len(scenes) / 2 else frozenset()
+    is_too_much = num_images > len(scenes) / 2
+    return frozenset() if is_too_much else frozenset(chosen)
 
 
 def _divide_by_scene(

@@ -61,13 +61,16 @@ class TuningLearner(nn.Module):
         """Compute the ``loss`` of a batch, and the losses of which it is the weighted sum."""
         num_images = sum(len(group["image"]) for group in batch.groups)
         zero = batch.groups[0]["depth"].new_zeros(())
-        depth_loss = normals_loss = replay_loss = zero
+        depth_loss = zero
+        normals_loss = zero
         for group in batch.groups:
-            fraction = len(group["image"]) / num_images
-            group_depth_loss, group_normals_loss = self._group_losses(group)
-            depth_loss = depth_loss + fraction * group_depth_loss
-            normals_loss = normals_loss + fraction * group_normals_loss
+            # So that each image weighs the same, whatever the size of its group.
+            weight = len(group["image"]) / num_images
+            group_losses = self._group_losses(group)
+            depth_loss = depth_loss + weight * group_losses.depth
+            normals_loss = normals_loss + weight * group_losses.normals
 
+        replay_loss = zero
         if self.replay is not None and isinstance(self.network, TorchNetwork):
             replay_loss = self.replay.loss(self.network, batch.number, num_images)
         return {
@@ -77,14 +80,15 @@ class TuningLearner(nn.Module):
             "replay_loss": replay_loss,
         }
 
-    def _group_losses(self, group: dict[str, Tensor]) -> tuple[Scalar, Scalar]:
-        """Mean loss of depth, and of normals, which is 0 if the network does not predict them."""
+    def _group_losses(self, group: dict[str, Tensor]) -> "_GroupLosses":
+        """Compute the losses of images of one size."""
         true_depth = group["depth"]
         is_known = true_depth > 0
         target = depth_target(self._kind, true_depth)
         no_loss = target.new_zeros(())
         if isinstance(self.network, LatentNetwork):
-            return self.network(group["image"], target, is_known), no_loss
+            latent_loss = self.network(group["image"], target, is_known)
+            return _GroupLosses(depth=latent_loss, normals=no_loss)
 
         outputs = outputs_by_name(self.network, group["image"])
         # Networks may compute in lower precision; losses may not.
@@ -95,9 +99,17 @@ class TuningLearner(nn.Module):
                 outputs["depth"].float(), (height, width), pad_multiple=pad_multiple
             )
             depth_loss = answer_loss(self._kind, depth, target, is_known)
-            if "normals" not in outputs:
-                return depth_loss, no_loss
-            return depth_loss, _normals_loss(outputs["normals"].float(), group["normals"])
+            normals_loss = no_loss
+            if "normals" in outputs:
+                normals_loss = _normals_loss(outputs["normals"].float(), group["normals"])
+        return _GroupLosses(depth=depth_loss, normals=normals_loss)
+
+
+class _GroupLosses(NamedTuple):
+    """Mean losses of depth and of normals; 0 for normals that the network does not predict."""
+
+    depth: Scalar
+    normals: Scalar
 
 
 def _crop_to_size(predicted: Maps, size: tuple[int, int], *, pad_multiple: int) -> Maps:

@@ -154,8 +154,7 @@ def plan_tuning(config: TuningConfig) -> tuple[str, ...]:
         checkpoint_activations(start.network)
 
     num_images = len(divided.training)
-    num_batches = config.epochs * math.ceil(num_images / config.batch_size)
-    num_steps = math.ceil(num_batches / tuning.accumulate)
+    num_steps = _count_steps(config, num_images)
     images_per_step = config.batch_size * tuning.accumulate
     frames = _training_frames(start, dataset, divided.training, config.data)
     lines = [
@@ -170,6 +169,12 @@ def plan_tuning(config: TuningConfig) -> tuple[str, ...]:
         second_images = count_text(len(second.ids), "image")
         lines.append(f"second dataset: {tuning.second.dataset}, {second_images}")
     return tuple(lines)
+
+
+def _count_steps(config: TuningConfig, num_images: int) -> int:
+    """Number of steps of all epochs, if the run does not end early."""
+    num_batches = config.epochs * math.ceil(num_images / config.batch_size)
+    return math.ceil(num_batches / config.tuning.accumulate)
 
 
 def _with_absolute_paths(config: TuningConfig) -> TuningConfig:
