@@ -155,18 +155,15 @@ class DiffusionModel(Model):
     def _inference_from_output(self, output: Any) -> Inference:
         """Check the output of the pipeline, and convert it to rilievo's conventions."""
         values = self._predicted_values(output)
+        self._check_finite(values)
+        confidence = None
         uncertainty = getattr(output, "uncertainty", None)
-        for array in (values, uncertainty):
-            if array is not None and not np.isfinite(array).all():
-                precision = self.settings["precision"]
-                hint = "its weights may be broken" if precision == "fp32" else "use fp32"
-                raise ModelError(
-                    f"model '{self.card.name}' returned NaN or infinite values at precision "
-                    f"{precision}: {hint}"
-                )
+        if uncertainty is not None:
+            self._check_finite(uncertainty)
+            confidence = ensemble_confidence(uncertainty[0, ..., 0])
 
-        confidence = None if uncertainty is None else ensemble_confidence(uncertainty[0, ..., 0])
-        if values.shape[-1] == 3:
+        has_normals = values.shape[-1] == 3
+        if has_normals:
             return Inference(normals=from_viewer_axes(values), confidence=confidence)
         if self.card.kind is None:
             raise ModelError(
@@ -178,6 +175,17 @@ class DiffusionModel(Model):
                 )
             )
         return Inference(depth=values[..., 0], confidence=confidence)
+
+    def _check_finite(self, values: np.ndarray) -> None:
+        """Raise ``ModelError`` for NaN or infinite values."""
+        if np.isfinite(values).all():
+            return
+        precision = self.settings["precision"]
+        hint = "its weights may be broken" if precision == "fp32" else "use fp32"
+        raise ModelError(
+            f"model '{self.card.name}' returned NaN or infinite values at precision {precision}: "
+            f"{hint}"
+        )
 
     def _predicted_values(self, output: Any) -> Float32[np.ndarray, "h w c"]:
         """Depth (one channel) or normals (three) in the output of the pipeline."""

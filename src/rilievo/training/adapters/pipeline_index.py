@@ -101,16 +101,21 @@ def read_index(folder: Path) -> PipelineIndex:
             path=path,
         )
     for name, part in parts.items():
-        if not name.isidentifier():
-            raise ModelError(f"'{name}' is not a valid name for a part of a pipeline", path=path)
-        if part is not None and part.library not in LIBRARIES:
-            raise ModelError(
-                f"its {name} is from '{part.library}', which is custom code that rilievo "
-                f"never runs; expected {join_alternatives(LIBRARIES)}",
-                path=path,
-            )
+        _check_part(name, part, path)
     settings = {name: value for name, value in parts_and_settings.items() if name not in parts}
     return PipelineIndex(class_name=class_name, parts=parts, settings=settings)
+
+
+def _check_part(name: str, part: PipelinePart | None, path: Path) -> None:
+    """Raise ``ModelError`` if the index ``path`` names no part, or one with custom code."""
+    if not name.isidentifier():
+        raise ModelError(f"'{name}' is not a valid name for a part of a pipeline", path=path)
+    if part is not None and part.library not in LIBRARIES:
+        raise ModelError(
+            f"its {name} is from '{part.library}', which is custom code that rilievo "
+            f"never runs; expected {join_alternatives(LIBRARIES)}",
+            path=path,
+        )
 
 
 def needed_files(files: Sequence[str]) -> Sequence[str]:

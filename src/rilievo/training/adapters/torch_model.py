@@ -167,9 +167,9 @@ def _as_model_error(
     model = f"model '{card.name}'"
     size = f"{count_text(count, 'photograph')} of {width} x {height} pixels"
     if is_out_of_memory(error):
-        smaller = OptionName("batch_size") if count > 1 else "model"
-        elsewhere = "" if device.type == "cpu" else Text(", or ", OptionName("device", "cpu"))
-        advice = Text("use a smaller ", smaller, elsewhere)
+        what_to_shrink = OptionName("batch_size") if count > 1 else "model"
+        cpu_advice = "" if device.type == "cpu" else Text(", or ", OptionName("device", "cpu"))
+        advice = Text("use a smaller ", what_to_shrink, cpu_advice)
         return ModelError(f"{model}: not enough memory for {size}:", problem=advice)
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return ModelError(f"{model}: the network failed on {size}: {lines[0][:_MAX_ERROR_LENGTH]}")

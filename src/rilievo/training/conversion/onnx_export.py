@@ -260,7 +260,6 @@ def _export_known_model(
     # Before any download.
     if not is_single_network(str(name)):
         raise ModelError(f"model '{name}' {_NO_SINGLE_NETWORK}")
-    card = MODELS.get(str(name))
     published = ENTRIES.get(str(name))
     if published is not None and published.twin is None:
         raise ModelError(
@@ -268,13 +267,11 @@ def _export_known_model(
             f"{published.name}' prints the path of its file"
         )
 
-    is_embedded = card is not None and card.extra is None and published is None
-    is_onnx = Path(name).suffix == ".onnx" or is_embedded
     model = load_model(
         name,
         kind=options.kind,
         device="cpu",
-        engine="onnxruntime" if is_onnx else "torch",
+        engine="onnxruntime" if _is_onnx_model(str(name)) else "torch",
         trust_code=options.trust_code,
     )
     if isinstance(model, OnnxModel):
@@ -292,6 +289,13 @@ def _export_known_model(
         photos=photos,
         size=options.size,
     )
+
+
+def _is_onnx_model(name: str) -> bool:
+    """Whether a model is an ONNX file of the user, or one that rilievo comes with."""
+    card = MODELS.get(name)
+    is_embedded = card is not None and card.extra is None and name not in ENTRIES
+    return is_embedded or Path(name).suffix == ".onnx"
 
 
 def _check_no_third_party_options(name: str | Path, options: ExportOptions) -> None:
