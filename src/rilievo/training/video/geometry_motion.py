@@ -241,7 +241,7 @@ class GeometryMotion:
         depths = (prior_depths.maps_or_zeros(target.place) for target in targets.targets)
         estimated = find_pair_and_window_motions(targets, depths, self._report_motion_progress)
         trusted = select_trusted_motions(targets.targets, estimated.pairs, estimated.windows)
-        self._note_left_out(set_name, targets, trusted)
+        self._check_and_note_left_out(set_name, targets, trusted)
         if set_name == TRAINING:
             self.notes += notes_on_field_of_view(targets, prior_depths)
             return trusted
@@ -259,7 +259,7 @@ class GeometryMotion:
         sampled_depths = self._predict_depths(targets.spread_subset(_MEDIAN_TARGETS))
         return float(np.median([float(np.median(depth)) for depth in sampled_depths]))
 
-    def _note_left_out(
+    def _check_and_note_left_out(
         self, set_name: str, targets: VideoTargetFrames, trusted: TrustedEstimate
     ) -> None:
         """Note how many targets are left out, and why; ``InputError`` if too few remain."""

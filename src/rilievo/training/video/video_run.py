@@ -205,19 +205,10 @@ def prepare_task(
     layout = fastest_layout(fabric.device)
     learner = learner.to(memory_format=layout)  # pyright: ignore[reportCallIssue]
     optimizer = _make_optimizer(learner, config, fabric)
-    may_return_to_start = config.start_share or config.losses.replay
-    start = StartWeights(
-        networks=learner.networks,
-        share=config.start_share,
-        weights=copy_weights(learner.networks) if may_return_to_start else {},
-    )
+    # Both before a checkpoint is read, since they need the weights of the start.
+    start = _remember_start(config, learner)
     if config.losses.replay:
-        # Before a checkpoint is read, since the labels are predictions of the start.
-        height, width = config.blueprint.size
-        max_pixels = config.blueprint.area or height * width
-        learner.replay = ReplayPictures.predict(
-            learner.networks.depth, max_pixels, fabric.device, seed=config.seed
-        )
+        learner.replay = _predict_replay(config, learner, fabric)
     return VideoTask(
         config,
         run,
@@ -229,6 +220,25 @@ def prepare_task(
         geometry=geometry if by_geometry else None,
         workers=workers,
         start_time=start_time,
+    )
+
+
+def _remember_start(config: VideoConfig, learner: VideoLearner) -> StartWeights:
+    """Copy the weights of the start, if the run may go back towards them."""
+    may_return_to_start = config.start_share > 0 or config.losses.replay > 0
+    return StartWeights(
+        networks=learner.networks,
+        share=config.start_share,
+        weights=copy_weights(learner.networks) if may_return_to_start else {},
+    )
+
+
+def _predict_replay(config: VideoConfig, learner: VideoLearner, fabric: Any) -> ReplayPictures:
+    """Let the start predict the pictures of other places, whose labels its predictions are."""
+    height, width = config.blueprint.size
+    max_pixels = config.blueprint.area or height * width
+    return ReplayPictures.predict(
+        learner.networks.depth, max_pixels, fabric.device, seed=config.seed
     )
 
 

@@ -34,6 +34,7 @@ from rilievo.training.video.frames.targets import (
     Neighbours,
     SequenceTargets,
     Target,
+    TargetSplit,
     has_all_frames,
     split_targets,
 )
@@ -229,7 +230,7 @@ def _split_into_video_frames(
     broken_frames: Collection[FramePlace],
     offsets: tuple[int, ...],
     source_pyramids: bool,
-    notes: list[str],
+    notes: Sequence[str],
 ) -> VideoFrames:
     """Leave out unusable targets, hold some of the others out, and note how many there are.
 
@@ -258,15 +259,6 @@ def _split_into_video_frames(
         held_out=len(split.held_out),
         beyond_limit=len(split.training) - len(training),
     )
-    if counts.has_unexpected:
-        num_training = count_text(len(training), "target")
-        notes.append(f"{num_training} to train on; other frames: {counts.describe()}")
-    if split.num_too_short:
-        notes.append(
-            f"{_name_short_clips(split.num_too_short, len(target_sets))} too short to hold out a "
-            "stretch in the middle, so only the end is held out "
-            f"({count_text(len(split.held_out), 'target')} in all); film longer"
-        )
 
     def make_frames(targets: Sequence[Target]) -> VideoTargetFrames:
         """Make the frames of some targets, with motion from poses if the run follows them."""
@@ -279,9 +271,26 @@ def _split_into_video_frames(
         all_targets=make_frames(sorted(usable, key=lambda target: target.place)),
         offsets=offsets,
         sequences=tuple(clips),
-        notes=tuple(notes),
+        notes=(*notes, *_notes_on_split(split, counts, len(training), len(target_sets))),
         left_out=counts.describe(),
     )
+
+
+def _notes_on_split(
+    split: TargetSplit, counts: "_LeftOutCounts", num_training: int, num_sequences: int
+) -> list[str]:
+    """Notes on frames that are unexpectedly left out, and on sequences that are too short."""
+    notes: list[str] = []
+    if counts.has_unexpected:
+        targets = count_text(num_training, "target")
+        notes.append(f"{targets} to train on; other frames: {counts.describe()}")
+    if split.num_too_short:
+        notes.append(
+            f"{_name_short_clips(split.num_too_short, num_sequences)} too short to hold out a "
+            "stretch in the middle, so only the end is held out "
+            f"({count_text(len(split.held_out), 'target')} in all); film longer"
+        )
+    return notes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
