@@ -8,8 +8,8 @@ from rilievo.data.clips.sequences import Clip, ListedTargets, OtherEye
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.training.video.frames.targets import (
     FramePlace,
-    Neighbours,
     SequenceTargets,
+    SourceFinder,
     split_targets,
 )
 
@@ -31,7 +31,7 @@ def contents_text(
     runs: list[list[int]], *, offsets: tuple[int, ...] = (-1, 1), stride: int = 1
 ) -> SequenceTargets:
     count = max(max(run) for run in runs) + 1
-    return Neighbours([sequence(list(range(count)))], {0: runs}).find_targets(0, offsets, stride)
+    return SourceFinder([sequence(list(range(count)))], {0: runs}).find_targets(0, offsets, stride)
 
 
 def frames_of(search: SequenceTargets) -> list[list[int]]:
@@ -56,7 +56,9 @@ def test_neighbours_are_a_stride_apart() -> None:
 def test_a_list_takes_neighbours_by_number() -> None:
     numbers = [3, 4, 5, 7, 8, 9]
     listed = ListedTargets(training=(8, 4, 5, 6, 99), held_out=(8,))
-    targets = Neighbours([sequence(numbers, listed_targets=listed)], {}).find_targets(0, (-1, 1), 1)
+    targets = SourceFinder([sequence(numbers, listed_targets=listed)], {}).find_targets(
+        0, (-1, 1), 1
+    )
     assert frames_of(targets) == [[4, 3, 5], [1, 0, 2]]
     assert targets.listed_held_out is not None
     assert [target.place.frame for target in targets.listed_held_out] == [4]
@@ -65,14 +67,14 @@ def test_a_list_takes_neighbours_by_number() -> None:
 
 def test_neighbours_of_a_list_are_a_stride_apart() -> None:
     numbers = sequence(list(range(3, 12)), listed_targets=ListedTargets(training=(6, 4)))
-    targets = Neighbours([numbers], {}).find_targets(0, (-1, 1), 2)
+    targets = SourceFinder([numbers], {}).find_targets(0, (-1, 1), 2)
     assert frames_of(targets) == [[3, 1, 5]]
 
 
 def test_the_other_eye_is_the_frame_of_the_same_number() -> None:
     left = sequence([0, 1, 2], id="left", other_eye=OtherEye(sequence="right", x_offset=-0.5))
     right = sequence([1, 2, 3], id="right", listed_targets=ListedTargets(training=()))
-    targets = Neighbours([left, right], {0: [[0, 1, 2]]}).find_targets(0, (0,), 1)
+    targets = SourceFinder([left, right], {0: [[0, 1, 2]]}).find_targets(0, (0,), 1)
     assert [target.places for target in targets.targets] == [
         (FramePlace(0, 1), FramePlace(1, 0)),
         (FramePlace(0, 2), FramePlace(1, 1)),
@@ -98,8 +100,8 @@ def test_no_frame_is_both_learned_from_and_held_out(
     lengths: list[int], share: float, stride: int, stretches: int
 ) -> None:
     sequences = [sequence(list(range(length)), id=str(k)) for k, length in enumerate(lengths)]
-    neighbours = Neighbours(sequences, {k: [range(n)] for k, n in enumerate(lengths)})
-    targets = [neighbours.find_targets(k, (-1, 1), stride) for k in range(len(lengths))]
+    source_finder = SourceFinder(sequences, {k: [range(n)] for k, n in enumerate(lengths)})
+    targets = [source_finder.find_targets(k, (-1, 1), stride) for k in range(len(lengths))]
     parted = split_targets(targets, share, stretches)
     learned = {place for target in parted.training for place in target.places}
     assert not learned & {place for target in parted.held_out for place in target.places}
@@ -131,8 +133,8 @@ def test_the_middle_and_the_end_are_held_out_with_a_gap(stride: int) -> None:
 
 def test_every_sequence_has_its_own_middle_and_end() -> None:
     sequences = [sequence(list(range(length)), id=str(length)) for length in (102, 82)]
-    neighbours = Neighbours(sequences, {0: [range(102)], 1: [range(82)]})
-    parted = split_targets([neighbours.find_targets(k, (-1, 1), 1) for k in (0, 1)], 0.1, 2)
+    source_finder = SourceFinder(sequences, {0: [range(102)], 1: [range(82)]})
+    parted = split_targets([source_finder.find_targets(k, (-1, 1), 1) for k in (0, 1)], 0.1, 2)
     assert [target.place for target in parted.held_out] == [
         *(FramePlace(0, frame) for frame in [*range(48, 53), *range(96, 101)]),
         *(FramePlace(1, frame) for frame in [*range(39, 43), *range(77, 81)]),
@@ -149,8 +151,8 @@ def test_a_short_sequence_has_its_end_held_out_alone() -> None:
 @pytest.mark.parametrize("length", [5, 8])
 def test_some_of_many_short_clips_are_held_out_whole(length: int) -> None:
     sequences = [sequence(list(range(length)), id=str(k)) for k in range(200)]
-    neighbours = Neighbours(sequences, {k: [range(length)] for k in range(200)})
-    parted = split_targets([neighbours.find_targets(k, (-1, 1), 1) for k in range(200)], 0.05)
+    source_finder = SourceFinder(sequences, {k: [range(length)] for k in range(200)})
+    parted = split_targets([source_finder.find_targets(k, (-1, 1), 1) for k in range(200)], 0.05)
     assert len(parted.held_out) == pytest.approx(0.05 * 200 * (length - 2), abs=length)
     assert parted.num_near_held_out == 0
 
@@ -159,7 +161,7 @@ def test_the_last_of_a_shuffled_list_are_the_last_in_time() -> None:
     numbers = list(range(1, 41))
     np.random.default_rng(0).shuffle(numbers)
     listed = ListedTargets(training=tuple(numbers))
-    targets = Neighbours([sequence(list(range(42)), listed_targets=listed)], {}).find_targets(
+    targets = SourceFinder([sequence(list(range(42)), listed_targets=listed)], {}).find_targets(
         0, (-1, 1), 1
     )
     parted = split_targets([targets], 0.1)
@@ -175,7 +177,7 @@ def test_a_share_of_nothing_holds_nothing_out() -> None:
 
 def test_the_list_of_a_split_says_what_is_held_out() -> None:
     listed = ListedTargets(training=(4, 5), held_out=(5,))
-    targets = Neighbours([sequence(list(range(9)), listed_targets=listed)], {}).find_targets(
+    targets = SourceFinder([sequence(list(range(9)), listed_targets=listed)], {}).find_targets(
         0, (-1, 1), 1
     )
     parted = split_targets([targets], 0.5)

@@ -284,26 +284,36 @@ def compare_warped_sources(
         [_error_or_worst_behind(frames, source, options) for source in warped_sources], dim=1
     )
 
-    errors = unmasked_errors if masks is None else unmasked_errors * masks
+    masked_errors = unmasked_errors if masks is None else unmasked_errors * masks
     if options.minimum:
-        # Unlike amin, min gives a gradient only to the first of two equal sources.
-        error, best_source = errors.min(dim=1)
-        if trust is not None:
-            error = error * trust.gather(1, best_source[:, None])[:, 0]
+        error = _error_of_best_source(masked_errors, trust)
         warped_error = unmasked_errors.min(dim=1).values
     else:
-        error = (errors if trust is None else errors * trust).mean(dim=1)
+        weighted_errors = masked_errors if trust is None else masked_errors * trust
+        error = weighted_errors.mean(dim=1)
         warped_error = unmasked_errors.mean(dim=1)
 
+    # Pixels that unmoved sources explain as well, such as those of a car ahead, do not move as the
+    # camera does. Their error is replaced by one that has no gradient.
     automask = warped_error.detach() < frames.identity_error
+    counted_error = error
     if options.automask:
-        error = torch.where(automask, error, frames.identity_error)
+        counted_error = torch.where(automask, error, frames.identity_error)
     return Explanation(
-        error=error,
+        error=counted_error,
         warped_error=warped_error,
         automask=automask,
         images=tuple(source.image for source in warped_sources),
     )
+
+
+def _error_of_best_source(errors: Stack, trust: Stack | None) -> Maps:
+    """Error of the best source of each pixel, times the trust in this source."""
+    # Unlike amin, min gives a gradient only to the first of two equal sources.
+    error, best_source = errors.min(dim=1)
+    if trust is None:
+        return error
+    return error * trust.gather(1, best_source[:, None])[:, 0]
 
 
 def _error_or_worst_behind(frames: Frames, source: WarpedSource, options: VideoLosses) -> Maps:

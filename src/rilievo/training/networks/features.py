@@ -84,11 +84,11 @@ def padded_size(size: Size, patch: int, padding: Padding) -> Size:
 
 def pad(pixels: Images, box: Box, size: Size) -> Float[Tensor, "b 3 H W"]:
     """Pad normalised pixels to ``size`` with zeros (the mean colour), so that they fill ``box``."""
+    if size == (box.height, box.width):
+        return pixels
     padded_height, padded_width = size
     rows_below = padded_height - box.top - box.height
     columns_right = padded_width - box.left - box.width
-    if not (box.left or columns_right or box.top or rows_below):
-        return pixels
     return nn.functional.pad(pixels, (box.left, columns_right, box.top, rows_below))
 
 

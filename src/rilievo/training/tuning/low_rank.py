@@ -24,9 +24,23 @@ def add_adapters(
         Layers that learn: the adapters in place of the backbone's weights, and the other layers as
         they were.
     """
-    # Weights compare by identity in sets and dictionaries. They stay the same objects when peft
-    # wraps their layers, but the names of these layers change.
+    # Weights are recognised by identity, as sets and dictionaries compare them. They stay the same
+    # objects when peft wraps their layers, but the names of these layers change.
     backbone_weights = {weight for layer in layers.backbone for weight in layer}
+    _inject_adapters(network, backbone_weights, rank=rank, seed=seed)
+    matrices_by_weight = _adapters_by_weight(network)
+    adapted_layers: list[Layer] = []
+    for layer in layers.backbone:
+        # Weights of other than linear layers have no adapter.
+        matrices = [matrices_by_weight.get(weight, ()) for weight in layer]
+        adapted_layers.append(tuple(itertools.chain.from_iterable(matrices)))
+    return NetworkLayers(backbone=tuple(adapted_layers), head=layers.head)
+
+
+def _inject_adapters(
+    network: TunedNetwork, backbone_weights: set[nn.Parameter], *, rank: int, seed: int
+) -> None:
+    """Let peft freeze the backbone and add adapters to its linear layers, in place."""
     linear_names = _find_linear_layers(network, backbone_weights)
     trained_outside = [
         weight
@@ -42,13 +56,6 @@ def add_adapters(
     # peft freezes all weights of the network, but only those of the backbone have to be frozen.
     for weight in trained_outside:
         weight.requires_grad_(True)
-
-    matrices_by_weight = _adapters_by_weight(network)
-    adapted_layers: list[Layer] = []
-    for layer in layers.backbone:
-        matrices = [matrices_by_weight.get(weight, ()) for weight in layer]
-        adapted_layers.append(tuple(itertools.chain.from_iterable(matrices)))
-    return NetworkLayers(backbone=tuple(adapted_layers), head=layers.head)
 
 
 def _find_linear_layers(network: nn.Module, weights: set[nn.Parameter]) -> list[str]:

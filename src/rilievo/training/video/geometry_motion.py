@@ -61,18 +61,21 @@ _FOV_TARGETS = 40
 """Targets from which the field of view is checked."""
 _HELD_OUT = "held-out"
 """Name of the held-out targets, and of the file of their motions."""
-_DESCRIPTIONS = {
+_LEFT_OUT_REASONS = {
     "turning": "the camera turns or stands still",
     "lost": "too few tracked corners agree on a motion",
     "odd": "the motion is much longer or shorter than usual",
 }
 """Why targets are left out, by the keys of ``TrustedEstimate.left_out``."""
-_ADVICE = {
-    "turning": ": film while walking sideways or forwards",
-    "lost": ", for example because of blank walls, blur, crowds or a wrong field of view",
-    "odd": "",
+_LEFT_OUT_REASONS_WITH_ADVICE = {
+    "turning": "the camera turns or stands still: film while walking sideways or forwards",
+    "lost": (
+        "too few tracked corners agree on a motion, for example because of blank walls, blur, "
+        "crowds or a wrong field of view"
+    ),
+    "odd": "the motion is much longer or shorter than usual",
 }
-"""What follows the description if too few targets remain."""
+"""The same for the error that too few targets remain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,7 +274,7 @@ class GeometryMotion:
             return
         reasons = [
             f"in {trusted.left_out[reason]:,} of them, {description}"
-            for reason, description in _DESCRIPTIONS.items()
+            for reason, description in _LEFT_OUT_REASONS.items()
             if trusted.left_out[reason]
         ]
         self.notes += (
@@ -338,10 +341,11 @@ def _error_of_few_targets(
         f"{printable(targets.ids[0])} and after: motion was found for {num_remaining} of "
         f"{len(targets):,} frames, but {min_targets} are needed"
     )
-    reason = max(_DESCRIPTIONS, key=lambda reason: trusted.left_out[reason])
-    num_left_out = trusted.left_out[reason]
+    main_reason = max(_LEFT_OUT_REASONS, key=lambda reason: trusted.left_out[reason])
+    num_left_out = trusted.left_out[main_reason]
     if not num_left_out:
         return InputError(f"{problem}: use longer footage")
     return InputError(
-        f"{problem}; in {num_left_out:,} of the others, {_DESCRIPTIONS[reason]}{_ADVICE[reason]}"
+        f"{problem}; in {num_left_out:,} of the others, "
+        f"{_LEFT_OUT_REASONS_WITH_ADVICE[main_reason]}"
     )

@@ -409,11 +409,11 @@ class Backbone(nn.Module, ABC):
             raise self._size_error(size, f"it only takes {only_size}, so choose this size")
         normalised = (image - self.mean) / self.std
         outputs = self._compute_outputs(pad(normalised, box, padded), size)
-        maps = tuple(
-            self._resize_map(self._check_map(feature_map, index, padded), padded)
-            for index, feature_map in enumerate(outputs.maps)
-        )
-        return Features(maps=maps, tokens=outputs.tokens, padded=padded, box=box)
+        maps: list[Tensor] = []
+        for index, feature_map in enumerate(outputs.maps):
+            self._check_map_shape(feature_map, index, padded)
+            maps.append(self._resize_map(feature_map, padded))
+        return Features(maps=tuple(maps), tokens=outputs.tokens, padded=padded, box=box)
 
     @abstractmethod
     def layer_outputs(self, pixels: Images) -> LayerOutputs:
@@ -431,19 +431,20 @@ class Backbone(nn.Module, ABC):
                 raise
             raise self._size_error(size, reason(error)) from error
 
-    def _check_map(self, feature_map: Channels, index: int, padded: Size) -> Channels:
-        """Return the map of the selected layer ``index``; ``ModelError`` if its shape is wrong."""
-        channels, height, width = feature_map.shape[1:]
+    def _check_map_shape(self, feature_map: Channels, index: int, padded: Size) -> None:
+        """Raise ``ModelError`` if the map of the selected layer ``index`` has another shape."""
+        shape = tuple(feature_map.shape[1:])
         layer = self.properties.taken[index]
-        expected_height, expected_width = (side // layer.stride for side in padded)
-        if (channels, height, width) != (layer.channels, expected_height, expected_width):
-            raise ModelError(
-                f"backbone '{self.name}', layer {self.properties.layers[index]}: returned a map of "
-                f"{channels} x {height} x {width} (channels, height, width) for an image of "
-                f"{_size_text(padded)}; expected {layer.channels} x {expected_height} x "
-                f"{expected_width}"
-            )
-        return feature_map
+        padded_height, padded_width = padded
+        expected = (layer.channels, padded_height // layer.stride, padded_width // layer.stride)
+        if shape == expected:
+            return
+        shape_text, expected_text = (" x ".join(map(str, sides)) for sides in (shape, expected))
+        raise ModelError(
+            f"backbone '{self.name}', layer {self.properties.layers[index]}: returned a map of "
+            f"{shape_text} (channels, height, width) for an image of {_size_text(padded)}; "
+            f"expected {expected_text}"
+        )
 
     def _resize_map(self, feature_map: Channels, padded: Size) -> Resized:
         """Resize the map of a pyramid with Probe3D's preset; other maps stay the same."""

@@ -38,9 +38,10 @@ class SmallEncoder(_FrozenNorms, Encoder):
         embedded = SmallNet()
         self.register_buffer("mean", embedded.mean / 255, persistent=False)
         self.register_buffer("deviation", embedded.deviation / 255, persistent=False)
-        # Features at half the size come twice: of the first convolution and of the first stage.
         self.channels = self.encoder.channels
-        self.reductions = (2, *(2 << stage for stage in range(len(self.channels) - 1)))
+        num_stages = len(self.channels) - 1
+        # Features at half the size come twice: of the first convolution and of the first stage.
+        self.reductions = (2, *(2 ** (stage + 1) for stage in range(num_stages)))
 
     def forward(self, image: Images) -> FeatureMaps:
         """Compute features of RGB in 0..1, normalised as on ImageNet."""

@@ -75,8 +75,11 @@ class TargetSplit:
     num_too_short: int = 0
 
 
-class Neighbours:
-    """Index of all sequences, which finds the sources of their frames."""
+class SourceFinder:
+    """Finder of the sources of frames, in the same sequence or that of the other camera.
+
+    A frame is a target if all its sources are there.
+    """
 
     def __init__(
         self, sequences: Sequence[Clip], runs: Mapping[int, Sequence[Sequence[int]]]

@@ -31,8 +31,8 @@ from rilievo.training.video.frames.target_frames import OpenClip, VideoFrames, V
 from rilievo.training.video.frames.targets import (
     OTHER_EYE,
     FramePlace,
-    Neighbours,
     SequenceTargets,
+    SourceFinder,
     Target,
     TargetSplit,
     has_all_frames,
@@ -180,9 +180,9 @@ def _find_targets(
 ) -> list[SequenceTargets]:
     """Find the targets of each sequence, with their sources at these offsets."""
     runs_by_index = {index: runs.runs for index, runs in enumerate(runs_by_sequence)}
-    neighbours = Neighbours(sequences, runs_by_index)
+    source_finder = SourceFinder(sequences, runs_by_index)
     return [
-        neighbours.find_targets(index, offsets, runs.stride)
+        source_finder.find_targets(index, offsets, runs.stride)
         for index, runs in enumerate(runs_by_sequence)
     ]
 
