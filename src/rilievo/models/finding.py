@@ -24,6 +24,7 @@ from rilievo.models.default.embedded import BASE, EMBEDDED, SMALL, find_short
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.requests import DepthFunction, FoundModel, ModelRequest, register_function
 from rilievo.options.keywords import LoadKeywords
+from rilievo.records.depth_map import DepthKind
 from rilievo.schema.fields import check_keywords, option_names, with_options
 
 if TYPE_CHECKING:
@@ -203,8 +204,11 @@ def find_card(name: str) -> ModelCard:
     if name in MODELS or is_import_path(name):
         return MODELS.find(name)
     request = ModelRequest(name=name, options=LoadOptions())
-    found = None if os.path.isdir(name) else find_by_finders(request)
-    found = found or find_short(request)
+    found: FoundModel | None = None
+    if not os.path.isdir(name):  # a folder is opened only when its model is loaded
+        found = find_by_finders(request)
+    if found is None:
+        found = find_short(request)
     if found is None or found.card is None:
         raise _unknown_model_error(name)
     return found.card
@@ -333,7 +337,8 @@ def find_revised(request: ModelRequest) -> FoundModel | None:
 def _find_with_revision(request: ModelRequest) -> FoundModel:
     """Find a listed model by ``NAME@REVISION``.
 
-    If its ONNX file cannot do what the options ask, its twin for torch is found instead.
+    Some models are listed both as an ONNX file and as a checkpoint for torch, its twin. If the ONNX
+    file cannot do what the options ask, the twin is found.
     """
     from rilievo.models.catalogue.table import ENTRIES
 
@@ -446,12 +451,13 @@ def load_by_name(name: str | Path, options: LoadOptions) -> "Model":
         assert card is not None, "a model that was found has a card or a function that loads it"
         model = find_loader(card)(card, options_with_revision)
 
-    # With an absolute path, a process in another folder finds the same file. The name of a listed
-    # model stays a name, even if there is a file of that name.
-    is_path = os.path.exists(name) and (isinstance(name, Path) or name not in MODELS.own)
-    name_everywhere = Path(name).absolute() if is_path else name
+    # A process in another folder may load the model again, so a path has to be absolute. The name
+    # of a listed model stays a name, even if there is a file of that name.
+    is_listed = not isinstance(name, Path) and name in MODELS.own
+    is_path = os.path.exists(name) and not is_listed
+    reload_name = Path(name).absolute() if is_path else name
     reload_options = replace(options, trust_code=trusted_places())
-    model.again = partial(load_by_name, name_everywhere, reload_options)
+    model.again = partial(load_by_name, reload_name, reload_options)
     return model
 
 
@@ -459,21 +465,29 @@ def _check_kind_and_settings(
     name: str | Path, card: ModelCard | None, options: LoadOptions
 ) -> None:
     """Check that the kind and the settings that a user gives fit the model."""
-    kind = options.depth_kind
-    if kind is not None and card is None:
+    if options.depth_kind is not None:
+        _check_kind(name, card, options.depth_kind)
+    if options.settings and (card is None or card.settings is None):
+        raise OptionError(
+            f"model '{name}' has no settings, but you gave {', '.join(options.settings)}"
+        )
+
+
+def _check_kind(name: str | Path, card: ModelCard | None, kind: DepthKind) -> None:
+    """Raise ``OptionError`` if a model has another kind than the user gives, or states it itself.
+
+    ``card`` is None if the model's file states what it predicts.
+    """
+    if card is None:
         raise OptionError(
             f"model '{name}': the file states its kind of depth itself, so you cannot give {kind}",
             hint=Text("leave out ", OptionName("kind")),
         )
-    if kind is not None and card is not None and card.kind is not kind:
+    if card.kind is not kind:
         stated = "it predicts no depth"
         if card.kind is not None:
             stated = f"its kind of depth is {card.kind}"
         raise OptionError(
             f"model '{name}': {stated}, but you gave {kind}",
             hint=Text("leave out ", OptionName("kind")),
-        )
-    if options.settings and (card is None or card.settings is None):
-        raise OptionError(
-            f"model '{name}' has no settings, but you gave {', '.join(options.settings)}"
         )

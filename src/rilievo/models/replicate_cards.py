@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,13 +54,11 @@ class ReplicateSettings:
 
     def parse_inputs(self) -> Mapping[str, Any]:
         """Parse the JSON of ``inputs``; ``OptionError`` if it is not a JSON object."""
-        try:
+        with suppress(InvalidRecordError):
             inputs = parse_json(self.inputs)
-        except InvalidRecordError:
-            inputs = None
-        if not isinstance(inputs, dict):
-            raise OptionError(f"inputs must be a JSON object, got '{self.inputs}'")
-        return inputs
+            if isinstance(inputs, dict):
+                return inputs
+        raise OptionError(f"inputs must be a JSON object, got '{self.inputs}'")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

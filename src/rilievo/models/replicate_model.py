@@ -352,19 +352,26 @@ class ReplicateModel(PaidModel):
         self._service.stop()
 
     def run_network(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Send photographs one after the other."""
+        """Send photographs one after the other.
+
+        Raises:
+            ModelError: If the user agreed to fewer calls, or a call fails.
+        """
         if len(photos) > self._calls_left:
-            needed = count_text(len(photos), "paid call")
-            count = f"only {self._calls_left}" if self._calls_left else "none"
-            verb = "are" if self._calls_left > 1 else "is"
-            raise ModelError(
-                problem=Text(
-                    f"model '{self.card.name}' would make {needed}, but {count} of the calls that "
-                    f"you agreed to {verb} left; to agree to more, give ",
-                    OptionName("set", "calls=N"),
-                )
-            )
+            raise self._too_many_calls_error(len(photos))
         return [self._infer_one(photo) for photo in photos]
+
+    def _too_many_calls_error(self, call_count: int) -> ModelError:
+        """Error for more calls than are left of those that the user agreed to."""
+        left = f"only {self._calls_left}" if self._calls_left else "none"
+        are = "are" if self._calls_left > 1 else "is"
+        return ModelError(
+            problem=Text(
+                f"model '{self.card.name}' would make {count_text(call_count, 'paid call')}, but "
+                f"{left} of the calls that you agreed to {are} left; to agree to more, give ",
+                OptionName("set", "calls=N"),
+            )
+        )
 
     def _infer_one(self, photo: Photo) -> Inference:
         """Upload a photograph, run the model on it, download the result, and delete the upload."""
@@ -494,23 +501,28 @@ def picture_urls(output: Any, name: str | None) -> Sequence[str]:
         output: An address, a list of them, or addresses by name.
         name: Name of the wanted picture, or its index in a list; None for all pictures.
     """
-    if isinstance(output, dict):
-        values_by_name = output
-    else:
-        values = output if isinstance(output, list) else [output]
-        values_by_name = {str(index): value for index, value in enumerate(values)}
-    urls = {
-        picture_name: value
-        for picture_name, value in values_by_name.items()
+    url_by_name = {
+        output_name: value
+        for output_name, value in _outputs_by_name(output).items()
         if isinstance(value, str) and "://" in value[:8]
     }
-    if not urls:
+    if not url_by_name:
         raise ModelError("the result contains no picture")
-    if name not in (None, *urls):
+    if name is None:
+        return list(url_by_name.values())
+    if name not in url_by_name:
         raise ModelError(
-            f"the result contains no picture '{name}'; its pictures are: {', '.join(urls)}"
+            f"the result contains no picture '{name}'; its pictures are: {', '.join(url_by_name)}"
         )
-    return list(urls.values()) if name is None else [urls[name]]
+    return [url_by_name[name]]
+
+
+def _outputs_by_name(output: Any) -> Mapping[str, Any]:
+    """Outputs of a prediction by name; those in a list by their index, and a single one by "0"."""
+    if isinstance(output, dict):
+        return output
+    values = output if isinstance(output, list) else [output]
+    return {str(index): value for index, value in enumerate(values)}
 
 
 def grey_picture(files: Sequence[bytes], shape: tuple[int, int]) -> Field:

@@ -77,13 +77,22 @@ def register_function(function: DepthFunction) -> str:
         # The user passes the function to run it, so files that name it are trusted as well.
         trust((name,))
     else:
-        # Functions that are defined inside a function may share a name, so they are numbered.
-        number = 2
-        while _FUNCTIONS.get(name, function) is not function:
-            name = f"{_module_or_script(function)}:{qualified_name} {number}"
-            number += 1
+        name = _free_name(name, function)
     _FUNCTIONS[name] = function
     return name
+
+
+def _free_name(name: str, function: DepthFunction) -> str:
+    """Append a number to a name if another function is registered under it.
+
+    Functions that are defined inside a function may share a name.
+    """
+    free_name = name
+    number = 1
+    while _FUNCTIONS.get(free_name, function) is not function:
+        number += 1
+        free_name = f"{name} {number}"
+    return free_name
 
 
 def registered_function(name: str) -> DepthFunction | None:

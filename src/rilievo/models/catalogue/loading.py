@@ -44,20 +44,34 @@ def load(card: ModelCard, options: LoadOptions) -> Model:
         verified_sha256(path, file, entry.name)
         for path, file in zip(paths, entry.files, strict=True)
     ]
-    weights_sha256 = combined_sha256(digests)
-    open_file = partial(open_graph, card=card, weights_sha256=weights_sha256)
-    if options.precision != INT8:
-        return open_file(paths[0], options)
+    if options.precision == INT8:
+        return _load_in_8_bits(card, options, entry, paths, digests)
+    return open_graph(paths[0], options, card, weights_sha256=combined_sha256(digests))
 
+
+def _load_in_8_bits(
+    card: ModelCard,
+    options: LoadOptions,
+    entry: CatalogueEntry,
+    paths: Sequence[Path],
+    digests: Sequence[str],
+) -> Model:
+    """Open the quantised copy of a model, which is made and kept if there is none.
+
+    ``paths`` are the model's downloaded files, the ONNX file first, and ``digests`` their hashes.
+    """
     if options.engine not in (AUTO, _INT8_ENGINE):
         raise OptionError(
             f"model '{card.name}' runs in int8 only with {_INT8_ENGINE}, not with {options.engine}",
             hint=Text("leave out ", OptionName("engine")),
         )
-    options = replace(options, engine=_INT8_ENGINE)
-    open_fp32 = partial(open_file, options=replace(options, precision=FP32))
+    int8_options = replace(options, engine=_INT8_ENGINE)
+    weights_sha256 = combined_sha256(digests)
+    open_file = partial(open_graph, card=card, weights_sha256=weights_sha256)
+    open_fp32 = partial(open_file, options=replace(int8_options, precision=FP32))
 
     def convert(target: Path, precision: str) -> None:
+        """Write the quantised copy; the only precision that is converted is int8."""
         _quantise_and_compare(card.name, paths, open_fp32, target)
 
     source = ConversionSource(
@@ -67,7 +81,7 @@ def load(card: ModelCard, options: LoadOptions) -> Model:
         load_converter=lambda: convert,
         open_file=open_file,
     )
-    return open_converted(source, options)
+    return open_converted(source, int8_options)
 
 
 def _quantise_and_compare(

@@ -93,21 +93,25 @@ def read_row(record_class: type[Row], row: Mapping[str, Any]) -> Row:
         record = from_json(record_class, json.dumps(row))
     except InvalidRecordError as error:
         raise ModelError(f"{place}: {error}") from error
-    if unknown := _unknown_fields(row, json.loads(to_json(record))):
-        raise ModelError(f"{place} has fields that do not exist: {', '.join(unknown)}")
+    # Written as JSON again, the record has all fields that exist.
+    existing_fields = json.loads(to_json(record))
+    unknown_names = _unknown_names(row, existing_fields)
+    if unknown_names:
+        raise ModelError(f"{place} has fields that do not exist: {', '.join(unknown_names)}")
     return record
 
 
-def _unknown_fields(given: Any, known: Any) -> list[str]:
-    """Names in a value of JSON, and in the values inside of it, that another one does not have."""
-    if isinstance(given, list) and isinstance(known, list):
-        return [name for pair in zip(given, known, strict=True) for name in _unknown_fields(*pair)]
-    if not (isinstance(given, Mapping) and isinstance(known, Mapping)):
-        return []
-    names = [name for name in given if name not in known]
-    for name in given.keys() & known.keys():
-        names += _unknown_fields(given[name], known[name])
-    return names
+def _unknown_names(given: Any, existing: Any) -> list[str]:
+    """Names of fields in one value of JSON that another one lacks, at any depth."""
+    unknown_names: list[str] = []
+    if isinstance(given, list) and isinstance(existing, list):
+        for given_item, existing_item in zip(given, existing, strict=True):
+            unknown_names += _unknown_names(given_item, existing_item)
+    elif isinstance(given, Mapping) and isinstance(existing, Mapping):
+        unknown_names += [name for name in given if name not in existing]
+        for name in given.keys() & existing.keys():
+            unknown_names += _unknown_names(given[name], existing[name])
+    return unknown_names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -107,11 +107,11 @@ def load(card: ModelCard, options: LoadOptions) -> "OnnxModel":
     from rilievo.models.onnx_files.onnx_model import OnnxModel
 
     path = embedded_file(card.name)
-    threads = _threads_per_call.get()
-    if threads is None or options.threads is not None or not _may_run_on_cpu(options):
+    shared_threads = _threads_per_call.get()  # None outside of ``shared_cores``
+    shares_cores = options.threads is None and _may_run_on_cpu(options)
+    if shared_threads is None or not shares_cores:
         return OnnxModel(path, options, card)
-    # Inside ``shared_cores``.
-    model = OnnxModel(path, replace(options, threads=threads), card)
+    model = OnnxModel(path, replace(options, threads=shared_threads), card)
     if model.settings["device"] == "cpu":
         model.callers = _PARALLEL_CALLS
     return model

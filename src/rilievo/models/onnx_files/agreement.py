@@ -173,9 +173,12 @@ def _compare_output(
             f"{reference.shape}"
         )
     with np.errstate(invalid="ignore"):  # infinite outputs differ by NaN
-        # An output with one number for each photograph has no range; its size is taken instead.
         has_range = reference.ndim > 1 and np.ptp(reference) > 0
+        # An output with one number for each photograph, such as the field of view, has no range.
+        # The number itself is taken instead.
         scale = np.ptp(reference) if has_range else np.abs(reference).max()
-        differences = np.abs(reference.astype(np.float64) - converted) / max(float(scale), 1e-30)
-    photo_medians = np.median(differences.reshape(len(differences), -1), axis=1)
-    return Agreement(most=float(differences.max()), median=float(photo_medians.max()))
+        differences = np.abs(reference.astype(np.float64) - converted)
+        relative_differences = differences / max(float(scale), 1e-30)
+    by_photo = relative_differences.reshape(len(relative_differences), -1)
+    photo_medians = np.median(by_photo, axis=1)
+    return Agreement(most=float(relative_differences.max()), median=float(photo_medians.max()))

@@ -220,9 +220,9 @@ def provider_device(provider: str, device: str) -> str:
             f"{_PROVIDERS[device_type][0]}",
             hint=Text("install the libraries that it needs, or use ", OptionName("device", "cpu")),
         )
-    types_by_provider = {name: key for key, (name, _) in _PROVIDERS.items()}
-    actual_type = types_by_provider.get(provider, "cpu")
-    return f"cuda:{index or 0}" if actual_type == "cuda" else actual_type
+    device_type_by_provider = {name: key for key, (name, _) in _PROVIDERS.items()}
+    actual_device_type = device_type_by_provider.get(provider, "cpu")
+    return f"cuda:{index or 0}" if actual_device_type == "cuda" else actual_device_type
 
 
 def inference_session(path: Path, device: str, threads: int | None) -> Any:
@@ -232,7 +232,8 @@ def inference_session(path: Path, device: str, threads: int | None) -> Any:
     """
     onnxruntime = import_onnxruntime()
     device_providers = providers(device, onnxruntime.get_available_providers())
-    if device_providers != [_CPU]:
+    is_cpu_only = device_providers == [_CPU]
+    if not is_cpu_only:
         _load_cuda_libraries(onnxruntime)
     session_options = _session_options(onnxruntime, path, threads)
     # The runtime's exceptions derive directly from Exception and are not exported.
@@ -242,11 +243,12 @@ def inference_session(path: Path, device: str, threads: int | None) -> Any:
         )
         _check_metadata_is_utf8(session)
     except Exception as error:
-        if device_providers == [_CPU]:
+        if is_cpu_only:
             raise ModelError(
                 f"is not a network that ONNX Runtime can run: {first_line(error)}", path=path
             ) from error
-        # This raises the error above if the file is at fault, and not the device.
+        # Either the device or the file is at fault. If it is the file, opening it on the CPU raises
+        # the error above.
         cpu_session = inference_session(path, "cpu", threads)
         if device == "auto":
             return cpu_session

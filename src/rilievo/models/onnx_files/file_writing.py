@@ -154,34 +154,48 @@ def write_converted_copy(
         OptionError: If the model has another precision already, or the size does not suit it.
     """
     preparation = model.preparation if size is None else with_fixed_size(model.preparation, size)
-    if precision is None:
-        precision = FP32  # of the arithmetic
-    elif model.description.precision != FP32:
-        raise _rounded_weights_error(model, precision)
-    if precision == FP32 and size is None:
-        _copy_without_dequantize(model, target)
-        return measure_agreement(model, target, precision, photos)
-
     description = replace(model.description, preparation=preparation)
-    if precision == FP32:
-        _copy_with_size(model, target, size)
-    else:
+    if precision is not None and model.description.precision != FP32:
+        raise _rounded_weights_error(model, precision)
+    if precision is not None and precision != FP32:
         description = replace(description, precision=precision)
         with scratch_path(target) as sized_path:
             _copy_with_size(model, sized_path, size)
             _convert_precision(sized_path, target, description, photos)
-    metadata = {name: value for name, value in model.metadata.items() if name != ONNX_KEY}
-    metadata |= description.metadata()
-    metadata["rilievo.weights_sha256"] = model.weights_sha256
-    set_metadata(target, metadata)
-    if precision != FP32:
+        _set_copied_metadata(target, model, description)
         return measure_agreement(model, target, precision, photos)
-    # One thread: several threads sum in an order that depends on the load of the machine, and where
-    # the network rounds and then picks a place, it could pick another one.
+
+    # The weights stay as they are, and the arithmetic is in fp32.
+    if size is None:
+        _copy_without_dequantize(model, target)
+        return measure_agreement(model, target, FP32, photos)
+    _copy_with_size(model, target, size)
+    _set_copied_metadata(target, model, description)
+    return _measure_agreement_in_order(model, target, photos)
+
+
+def _set_copied_metadata(target: Path, model: OnnxModel, description: OnnxDescription) -> None:
+    """Replace the metadata of a copy: that of the model, and what ``description`` changes.
+
+    ``ONNX_KEY`` has the hash of the original file, so the copy does not get it.
+    """
+    metadata = {name: value for name, value in model.metadata.items() if name != ONNX_KEY}
+    set_metadata(target, {**metadata, **_model_metadata(model, description)})
+
+
+def _measure_agreement_in_order(
+    model: OnnxModel, target: Path, photos: Sequence[Path]
+) -> Agreement:
+    """Measure how far a copy differs that computes the same as its model, in the same order.
+
+    Both run in one thread, and add numbers in the order of the file. Several threads add in an
+    order that depends on the load of the machine, and where the network rounds and then picks a
+    place, it could pick another one.
+    """
     load_options = LoadOptions(device="cpu", engine="onnxruntime", threads=1)
     with original_summation_order():
         source_model = OnnxModel(model.path, load_options)
-        return measure_agreement(source_model, target, precision, photos, threads=1)
+        return measure_agreement(source_model, target, FP32, photos, threads=1)
 
 
 def _rounded_weights_error(model: OnnxModel, precision: str) -> OptionError:
@@ -261,30 +275,40 @@ def replace_dequantize_nodes(model: "ModelProto") -> None:
 
     The results are equal to the bit.
     """
-    onnx = import_onnx()
     for graph in graph_and_branches(model.graph):
         tensor_by_name = {tensor.name: tensor for tensor in graph.initializer}
         nodes: list[NodeProto] = []
         for node in graph.node:
             has_stored_inputs = tensor_by_name.keys() >= set(node.input)
-            if node.op_type != "DequantizeLinear" or not has_stored_inputs:
+            if node.op_type == "DequantizeLinear" and has_stored_inputs:
+                integers, scales = (tensor_by_name[name] for name in node.input)
+                _make_scales_broadcastable(scales, axis_count=len(integers.dims))
+                nodes += _cast_and_multiply(integers.name, scales.name, node.output[0])
+            else:
                 nodes.append(node)
-                continue
-
-            integers, scale = (tensor_by_name[name] for name in node.input)
-            # One scale for each output channel, which Mul broadcasts over the other axes.
-            scales = onnx.numpy_helper.to_array(scale)
-            broadcast_shape = (-1, *[1] * (len(integers.dims) - 1))
-            scale.CopyFrom(
-                onnx.numpy_helper.from_array(scales.reshape(broadcast_shape), scale.name)
-            )
-            [output] = node.output
-            floats = f"{output}/float"
-            nodes += [
-                onnx.helper.make_node("Cast", [integers.name], [floats], to=onnx.TensorProto.FLOAT),
-                onnx.helper.make_node("Mul", [floats, scale.name], [output]),
-            ]
         _set_nodes(graph, nodes)
+
+
+def _make_scales_broadcastable(scales: "TensorProto", *, axis_count: int) -> None:
+    """Reshape, in place, one scale for each output channel, so that Mul broadcasts the scales.
+
+    The channel is the first axis of the tensor that they scale, which has ``axis_count`` axes.
+    """
+    onnx = import_onnx()
+    values = onnx.numpy_helper.to_array(scales)
+    other_axes = [1] * (axis_count - 1)
+    reshaped = values.reshape((-1, *other_axes))
+    scales.CopyFrom(onnx.numpy_helper.from_array(reshaped, scales.name))
+
+
+def _cast_and_multiply(integers: str, scales: str, output: str) -> "list[NodeProto]":
+    """Nodes that compute float(integers) * scales; all are names of tensors."""
+    onnx = import_onnx()
+    floats = f"{output}/float"
+    return [
+        onnx.helper.make_node("Cast", [integers], [floats], to=onnx.TensorProto.FLOAT),
+        onnx.helper.make_node("Mul", [floats, scales], [output]),
+    ]
 
 
 def store_constants(model: "ModelProto") -> None:
@@ -343,9 +367,11 @@ def fix_size_in_file(path: Path, size: Size, *, file_name: str, source_name: str
     model = onnx.load(str(path))
     graph = model.graph
     [image] = [value for value in graph.input if value.name == INPUT]
-    axes = image.type.tensor_type.shape.dim[1:3]
-    if any(axis.dim_value not in (0, side) for axis, side in zip(axes, size, strict=True)):
-        fixed_size = "x".join(str(axis.dim_value or "any") for axis in axes)
+    height_axis, width_axis = image.type.tensor_type.shape.dim[1:3]
+    axes_and_sides = list(zip((height_axis, width_axis), size, strict=True))
+    # The length (dim_value) of an axis that is free is 0.
+    if any(axis.dim_value not in (0, side) for axis, side in axes_and_sides):
+        fixed_size = f"{height_axis.dim_value or 'any'}x{width_axis.dim_value or 'any'}"
         raise OptionError(
             path=file_name,
             problem=Text(
@@ -355,9 +381,16 @@ def fix_size_in_file(path: Path, size: Size, *, file_name: str, source_name: str
             ),
         )
 
-    side_by_axis_name = {axis.dim_param: side for axis, side in zip(axes, size, strict=True)}
-    for axis, side in zip(axes, size, strict=True):
+    # A free axis has a name (dim_param). Axes of outputs with the same name have the same length.
+    side_by_axis_name = {axis.dim_param: side for axis, side in axes_and_sides}
+    for axis, side in axes_and_sides:
         axis.dim_value = side
+    _fix_output_sizes(graph, side_by_axis_name)
+    _write_model(model, path)
+
+
+def _fix_output_sizes(graph: "GraphProto", side_by_axis_name: Mapping[str, int]) -> None:
+    """Fix, in place, the lengths of the outputs' axes that have these names."""
     # The output of a branch may be empty, so its size stays free.
     branches = [node for node in graph.node if node.op_type == "If"]
     branch_outputs = {name for node in branches for name in node.output}
@@ -367,7 +400,6 @@ def fix_size_in_file(path: Path, size: Size, *, file_name: str, source_name: str
         for axis in output.type.tensor_type.shape.dim:
             if axis.dim_param and axis.dim_param in side_by_axis_name:
                 axis.dim_value = side_by_axis_name[axis.dim_param]
-    _write_model(model, path)
 
 
 def set_metadata(path: Path, metadata: Mapping[str, str]) -> None:

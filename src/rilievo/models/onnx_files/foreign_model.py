@@ -106,11 +106,10 @@ def _read_graph(session: Any, path: Path) -> _ForeignGraph:
             f"expected a network with one input, but its inputs are: {names}", path=path
         )
     [node] = inputs
+    # An axis whose length is not fixed has a name in place of the number.
     input_shape = tuple(axis if isinstance(axis, int) else None for axis in node.shape)
     dtype = _DTYPES.get(node.type)
-    # Channels are the axis 1 or 3. An axis whose length is not fixed may be the channels too.
-    may_have_channels = bool({3, None} & set(input_shape[1::2]))
-    if len(input_shape) != 4 or not may_have_channels or dtype is None:
+    if not _may_be_picture(input_shape) or dtype is None:
         raise ModelError(
             "expected an input of type float or uint8 and shape (batch, 3, height, width) or "
             f"(batch, height, width, 3), but input '{node.name}' has type {node.type} and "
@@ -125,6 +124,17 @@ def _read_graph(session: Any, path: Path) -> _ForeignGraph:
         input_shape=input_shape,
         dtype=dtype,
     )
+
+
+def _may_be_picture(shape: tuple[int | None, ...]) -> bool:
+    """Whether a shape can be (batch, 3, height, width) or (batch, height, width, 3).
+
+    The length of an axis is None if it is not fixed. Such an axis may be the channels, too.
+    """
+    if len(shape) != 4:
+        return False
+    _, second, _, fourth = shape
+    return second in (3, None) or fourth in (3, None)
 
 
 def open_foreign_model(
@@ -181,8 +191,9 @@ class ForeignModel(PreparedModel):
 
     def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
         """Run the network, one photograph at a time if its batch is fixed to 1."""
-        batches = np.split(batch, len(batch)) if self.graph.input_shape[0] == 1 else [batch]
-        output = np.concatenate([self._run_session(each) for each in batches])
+        takes_single_photos = self.graph.input_shape[0] == 1
+        batches = np.split(batch, len(batch)) if takes_single_photos else [batch]
+        output = np.concatenate([self._run_session(part) for part in batches])
         return {"depth": _drop_channel_axis(output)}
 
     def output_shape(self) -> tuple[int, ...]:
@@ -222,31 +233,7 @@ def _foreign_preparation(
 
     ``fixed_size`` has None for a side that the file leaves free.
     """
-    height, width = spec.size or fixed_size
-    if height is None or width is None:
-        raise OptionError(
-            "its input has no fixed size",
-            path=path,
-            hint=Text("give the size at which the network was trained with ", OptionName("size")),
-        )
-    if fixed_size[0] not in (None, height) or fixed_size[1] not in (None, width):
-        raise OptionError(
-            f"its input has the fixed size {_size_text(fixed_size)} (height x width), so it "
-            f"cannot be {height} x {width}",
-            path=path,
-        )
-    if spec.multiple is not None and None not in fixed_size:
-        raise OptionError(
-            f"its input always has the size {_size_text(fixed_size)} (height x width)",
-            path=path,
-            hint=Text("leave out ", OptionName("multiple")),
-        )
-    sizing = Sizing(
-        rule=Rule.FIXED if spec.multiple is None else Rule.LEAST_CHANGE,
-        height=height,
-        width=width,
-        multiple=spec.multiple or 1,
-    )
+    sizing = _foreign_sizing(path, fixed_size, spec)
     if not spec.resampling.is_rounded:
         available = join_alternatives(each for each in Resampling if each.is_rounded)
         raise OptionError(
@@ -261,6 +248,33 @@ def _foreign_preparation(
         mean=spec.mean,
         std=spec.std,
     )
+
+
+def _foreign_sizing(path: Path, fixed_size: tuple[int | None, ...], spec: NetworkSpec) -> Sizing:
+    """Make the rule for the size of the input from what the user states and the file fixes."""
+    height, width = spec.size or fixed_size
+    if height is None or width is None:
+        raise OptionError(
+            "its input has no fixed size",
+            path=path,
+            hint=Text("give the size at which the network was trained with ", OptionName("size")),
+        )
+    if fixed_size[0] not in (None, height) or fixed_size[1] not in (None, width):
+        raise OptionError(
+            f"its input has the fixed size {_size_text(fixed_size)} (height x width), so it "
+            f"cannot be {height} x {width}",
+            path=path,
+        )
+    if spec.multiple is None:
+        return Sizing(rule=Rule.FIXED, height=height, width=width)
+    if None not in fixed_size:
+        raise OptionError(
+            f"its input always has the size {_size_text(fixed_size)} (height x width)",
+            path=path,
+            hint=Text("leave out ", OptionName("multiple")),
+        )
+    multiple = spec.multiple or 1
+    return Sizing(rule=Rule.LEAST_CHANGE, height=height, width=width, multiple=multiple)
 
 
 def _size_text(fixed_size: tuple[int | None, ...]) -> str:
@@ -384,6 +398,7 @@ def _wrap_graph_in_place(
     graph.node.extend(nodes)
     graph.initializer.extend([*input_wrapping.constants, *output_wrapping.constants])
 
+    # In shapes of ONNX, a name stands for a length that is not fixed.
     sizing = foreign.preparation.sizing
     has_fixed_size = sizing.rule is Rule.FIXED
     size = [sizing.height, sizing.width] if has_fixed_size else ["height", "width"]

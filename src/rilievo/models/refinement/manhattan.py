@@ -13,7 +13,7 @@ import numpy as np
 
 from rilievo.arrays.shapes import Float64
 from rilievo.errors.messages import Note, OptionName, Text
-from rilievo.geometry.cameras.camera import CameraSource
+from rilievo.geometry.cameras.camera import Camera, CameraSource
 from rilievo.geometry.manhattan_depth import LogDepthChange, fit_to_manhattan_frame
 from rilievo.geometry.manhattan_frame import find_manhattan_frame
 from rilievo.models.base import Inference, Model
@@ -41,25 +41,33 @@ def correct_by_lines(
     Returns:
         The inference, and the change; the same inference and None if its depth is not changed.
     """
-    photo = visible_part(model, photo)
-    depth, camera = inference.depth, photo.camera
-    if not model.card.corrected_by_lines or depth is None or inference.valid is not None:
+    visible_photo = visible_part(model, photo)
+    depth, camera = inference.depth, visible_photo.camera
+    if depth is None or camera is None:
         return inference, None
-    if camera is None or camera.source is CameraSource.ASSUMED or photo.is_wide:
+    can_be_corrected = model.card.corrected_by_lines and inference.valid is None
+    if not can_be_corrected or not _can_show_axes(visible_photo, camera):
         return inference, None
-    if photo.transparent is not None:
-        return inference, None
-    picture = _picture_with_lines(inference, photo)
-    picture_camera = camera.resized(size=photo.shape, new_size=picture.shape)
+    picture = _picture_with_lines(inference, visible_photo)
+    picture_camera = camera.resized(size=visible_photo.shape, new_size=picture.shape)
     frame = find_manhattan_frame(picture, picture_camera.K)
     if frame is None or not frame.is_clear:
         return inference, None
-    K = camera.resized(size=photo.shape, new_size=depth.shape).K
+    depth_K = camera.resized(size=visible_photo.shape, new_size=depth.shape).K
     is_land = None if inference.sky is None else inference.sky < 0.5
-    change = fit_to_manhattan_frame(depth, K, frame.rotation, is_land)
+    change = fit_to_manhattan_frame(depth, depth_K, frame.rotation, is_land)
     if change is None:
         return inference, None
-    return replace(inference, depth=change.apply(depth, K)), change
+    return replace(inference, depth=change.apply(depth, depth_K)), change
+
+
+def _can_show_axes(photo: Photo, camera: Camera) -> bool:
+    """Whether lines of a photograph tell the axes: its camera is a known pinhole, and it is opaque.
+
+    Outlines of transparent pixels would count as lines.
+    """
+    has_known_pinhole = camera.source is not CameraSource.ASSUMED and not photo.is_wide
+    return has_known_pinhole and photo.transparent is None
 
 
 def _picture_with_lines(inference: Inference, photo: Photo) -> Float64[np.ndarray, "a b"]:

@@ -16,13 +16,14 @@ from rilievo.models.refinement.mirror_images import MirrorModel, valid_in_both
 WINDOW_FRACTION = 1 / 24
 """Side of the window in which differences are averaged, as a fraction of the image's width."""
 
-LEVEL, SLOPE = 1.16, -0.42
+_REFERENCE_LOG_DIFFERENCE = -3.0
+_LOGIT_AT_REFERENCE, _LOGIT_SLOPE = 1.16, -0.42
 """Logit of the probability that depth is right within a factor of 1.25, as a line.
 
-It is ``LEVEL`` where the log of the difference is ``MIDDLE``, and changes by ``SLOPE`` with that
-logarithm. The line was fitted to rendered pictures and their mirror images.
+It is a function of the log of the difference from the mirror image. The line has this value where
+that log is ``_REFERENCE_LOG_DIFFERENCE``, and this slope. It was fitted to rendered pictures and
+their mirror images.
 """
-MIDDLE = -3.0
 
 MIN_DIFFERENCE = 1e-3
 """Least difference of log depth."""
@@ -69,8 +70,9 @@ def mirror_difference(depth: Field, mirrored: Field, compared: Mask) -> Field:
 
 
 def confidence_from_difference(difference: Field) -> Field:
-    """Probability that depth is right within a factor of 1.25."""
-    logit = LEVEL + SLOPE * (np.log(np.maximum(difference, MIN_DIFFERENCE)) - MIDDLE)
+    """Probability that depth is right within a factor of 1.25 (logistic regression)."""
+    log_difference = np.log(np.maximum(difference, MIN_DIFFERENCE))
+    logit = _LOGIT_AT_REFERENCE + _LOGIT_SLOPE * (log_difference - _REFERENCE_LOG_DIFFERENCE)
     return (1 / (1 + np.exp(-logit))).astype(np.float32)
 
 
