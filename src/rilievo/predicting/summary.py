@@ -282,14 +282,14 @@ class Tally:
         """
         if self.total == 1:
             return
-        named = {_named_file(note) for note in self._notes}
-        positions = {
-            name: position
-            for position, job in enumerate(jobs)
-            for name in (printable(job.source), printable(sidecar_path(job.target)))
-            if name in named
-        }
-        self._notes.sort(key=lambda note: positions.get(_named_file(note), -1))
+        named_files = {_named_file(note) for note in self._notes}
+        position_by_name: dict[str, int] = {}
+        for position, job in enumerate(jobs):
+            # A note on an input names it, or the JSON of its results.
+            for name in (printable(job.source), printable(sidecar_path(job.target))):
+                if name in named_files:
+                    position_by_name[name] = position
+        self._notes.sort(key=lambda note: position_by_name.get(_named_file(note), -1))
 
     def part(self, message: str) -> None:
         """Show the progress of one long input."""

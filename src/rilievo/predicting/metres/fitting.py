@@ -474,9 +474,9 @@ def _convert_by_own_depth(
     """
     if own_depth is None or prediction.depth_or_none is None:
         return prediction, None
-    not_used = f"the depth map in this photograph's file ({own_depth.source}) is not used"
     if own_depth.metres is None:
-        return prediction, f"{not_used}: {own_depth.unused}"
+        assert own_depth.unused is not None, "depth without metres says why it has none"
+        return prediction, _unused_depth_note(own_depth, own_depth.unused)
     try:
         points = known_points_of_embedded_depth(
             own_depth, prediction.shape, prediction.known_camera
@@ -484,7 +484,7 @@ def _convert_by_own_depth(
         references = MetricReferences(sparse_points=points, method="own depth")
         metric, calibrated = convert_by_references(prediction, references)
     except CalibrationError as error:
-        return prediction, Note(Text(f"{not_used}: ", error))
+        return prediction, _unused_depth_note(own_depth, error)
     assert calibrated is not None, "the references have points"
     assert metric.calibration is not None, "metric depth has a calibration"
 
@@ -492,6 +492,13 @@ def _convert_by_own_depth(
     dropped_count = point_count - len(metric.calibration.asked)
     if own_depth.is_matched and dropped_count > _MAX_CONTRADICTING_FRACTION * point_count:
         reason = f"{dropped_count:,} of its {point_count:,} points contradict the prediction"
-        return prediction, Note(f"{not_used}: {reason}")
+        return prediction, _unused_depth_note(own_depth, reason)
     calibration = replace(metric.calibration, own_depth=own_depth.source)
     return metric.but(calibration=calibration), calibrated.warning
+
+
+def _unused_depth_note(own_depth: OwnDepth, reason: str | CalibrationError) -> Note:
+    """Return a note on why depth in the photograph's own file gives no metres."""
+    return Note(
+        Text(f"the depth map in this photograph's file ({own_depth.source}) is not used: ", reason)
+    )

@@ -129,22 +129,10 @@ def write_marker_page(path: Path, *, side: float = 0.06, paper: str = "a4", firs
     Raises:
         OptionError: If an option is out of range, or no marker of this size fits on the page.
     """
-    if path.suffix.lower() not in _FORMATS:
-        raise OptionError(f"the file name of the page must end in .pdf or .png, got '{path.name}'")
-    if paper not in PAPERS:
-        raise OptionError(f"no paper size '{paper}'; known: {', '.join(PAPERS)}")
-    if not (math.isfinite(side) and side >= _MIN_PRINTED_SIDE):
-        raise OptionError(option="side", problem=f"must be at least 0.01 m, got {side:g}")
+    _check_page_options(path, side, paper)
     width, height = PAPERS[paper]
-    usable_width = width - 2 * _PAGE_MARGIN
-    columns = _marker_count_along(usable_width, side)
-    rows = _marker_count_along(height - 2 * _PAGE_MARGIN - _FOOT_HEIGHT, side)
+    columns, rows = _markers_per_page(side, paper)
     marker_count = columns * rows
-    if not marker_count:
-        raise OptionError(
-            f"a marker of {side:g} m does not fit on {paper}: its side can be at most "
-            f"{math.floor(1000 * usable_width + 1e-6) / 1000:g} m"
-        )
     max_first = FAMILY_SIZE - marker_count
     if not 0 <= first <= max_first:
         raise OptionError(option="first", expected=f"0 to {max_first}", value=first)
@@ -161,6 +149,36 @@ def write_marker_page(path: Path, *, side: float = 0.06, paper: str = "a4", firs
             dpi=(_DOTS_PER_INCH, _DOTS_PER_INCH),
         )
     return Page(side=side, ids=ids)
+
+
+def _check_page_options(path: Path, side: float, paper: str) -> None:
+    """Raise ``OptionError`` for an unknown format or paper, or for markers that are too small."""
+    if path.suffix.lower() not in _FORMATS:
+        raise OptionError(f"the file name of the page must end in .pdf or .png, got '{path.name}'")
+    if paper not in PAPERS:
+        raise OptionError(f"no paper size '{paper}'; known: {', '.join(PAPERS)}")
+    if not (math.isfinite(side) and side >= _MIN_PRINTED_SIDE):
+        raise OptionError(option="side", problem=f"must be at least 0.01 m, got {side:g}")
+
+
+def _markers_per_page(side: float, paper: str) -> tuple[int, int]:
+    """Columns and rows of markers with this side [m] that fit on a page above its foot.
+
+    Raises:
+        OptionError: If no marker fits.
+    """
+    width, height = PAPERS[paper]
+    usable_width = width - 2 * _PAGE_MARGIN
+    usable_height = height - 2 * _PAGE_MARGIN - _FOOT_HEIGHT
+    columns = _marker_count_along(usable_width, side)
+    rows = _marker_count_along(usable_height, side)
+    if not columns * rows:
+        max_side = math.floor(1000 * usable_width + 1e-6) / 1000  # whole millimetres
+        raise OptionError(
+            f"a marker of {side:g} m does not fit on {paper}: its side can be at most "
+            f"{max_side:g} m"
+        )
+    return columns, rows
 
 
 def _marker_count_along(available: float, side: float) -> int:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.arrays.shapes import Field, Float, Int, Mask
+from rilievo.arrays.shapes import Field, Float, Int, Mask, Values
 from rilievo.errors import CalibrationError
 from rilievo.io.resizing import (
     MAX_SURFACE_STEP,
@@ -343,19 +343,20 @@ def _try_on_hidden_pixels(
     network_logs: Float[np.ndarray, "h w"], log_ratios: Float[np.ndarray, "h w"], measured: Mask
 ) -> _ExtrapolationTrial:
     """Hide measured pixels in holes like those to be filled, and compare the extrapolations."""
-    # One array for each trial hole, and an empty one in case there is none.
-    median_errors_by_hole = [np.zeros(0)]
-    flat_errors_by_hole = [np.zeros(0)]
-    for hole in _shifted_holes(measured):
-        extrapolated = _extrapolate_ratios(network_logs, log_ratios, measured & ~hole)
-        hidden = measured & hole
+    # One array for each of the moved masks of holes.
+    median_error_arrays: list[Values] = []
+    flat_error_arrays: list[Values] = []
+    for holes in _shifted_holes(measured):
+        extrapolated = _extrapolate_ratios(network_logs, log_ratios, measured & ~holes)
+        hidden = measured & holes
         true_ratios = log_ratios[hidden]
-        median_errors_by_hole.append(np.abs(extrapolated.median_of_three[hidden] - true_ratios))
-        flat_errors_by_hole.append(np.abs(extrapolated.flat[hidden] - true_ratios))
-    median_errors = np.concatenate(median_errors_by_hole)
-    flat_errors = np.concatenate(flat_errors_by_hole)
-    if flat_errors.size < _MIN_TRIAL_PIXELS:
+        median_error_arrays.append(np.abs(extrapolated.median_of_three[hidden] - true_ratios))
+        flat_error_arrays.append(np.abs(extrapolated.flat[hidden] - true_ratios))
+    hidden_count = sum(errors.size for errors in flat_error_arrays)
+    if hidden_count < _MIN_TRIAL_PIXELS:
         return _ExtrapolationTrial()
+    median_errors = np.concatenate(median_error_arrays)
+    flat_errors = np.concatenate(flat_error_arrays)
 
     is_flat_better = bool(np.median(flat_errors) < np.median(median_errors))
     log_errors = flat_errors if is_flat_better else median_errors

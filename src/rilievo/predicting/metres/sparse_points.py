@@ -52,16 +52,17 @@ def thin_by_grid(points: Points, shape: tuple[int, int]) -> Float64[np.ndarray, 
         return candidates
     height, width = shape
     # Cells at the far sides may be cut, which adds to their number, so all are 1.1 times as large.
-    side = 1.1 * float(np.sqrt(height * width / MAX_POINTS))
+    cell_side = 1.1 * float(np.sqrt(height * width / MAX_POINTS))
     u, v, metres = candidates.T
-    cell_columns = np.floor(u / side).astype(int)
-    cell_rows = np.floor(v / side).astype(int)
+    cell_columns = np.floor(u / cell_side).astype(int)
+    cell_rows = np.floor(v / cell_side).astype(int)
     # Sorted by cells, and by depth within each cell. The last key of lexsort counts most.
     order = np.lexsort((metres, cell_columns, cell_rows))
     cell_numbers = (cell_rows * (width + 1) + cell_columns)[order]
     cell_starts = np.flatnonzero(np.diff(cell_numbers)) + 1
-    points_by_cell = np.split(order, cell_starts)
-    return candidates[[in_cell[len(in_cell) // 2] for in_cell in points_by_cell]]
+    indices_by_cell = np.split(order, cell_starts)
+    median_indices = [indices[len(indices) // 2] for indices in indices_by_cell]
+    return candidates[median_indices]
 
 
 def _first_point_per_pixel(points: Points) -> Float64[np.ndarray, "m 3"]:

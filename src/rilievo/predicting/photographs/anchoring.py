@@ -83,20 +83,22 @@ def fit_anchoring(depth: DepthMap, reference: DepthMap, *, is_listed: bool) -> A
 
 def anchoring_from_fit(fit: Anchor, *, is_listed: bool) -> Anchoring:
     """Make an anchoring from a fit, or a refused one if the two models disagree."""
-    correlation, residual = round(fit.rank_correlation, 4), round(fit.fit.residual, 4)
-    disagreement = f"the rank correlation of their depths is {correlation:.2f}, below"
+    correlation = round(fit.rank_correlation, 4)
+    residual = round(fit.fit.residual, 4)
     if not fit.agrees(is_listed=is_listed):
-        min_correlation = least_correlation(is_listed=is_listed)
         refused = refused_anchoring(
-            f"the two models disagree about this picture ({disagreement} {min_correlation})"
+            "the two models disagree about this picture (the rank correlation of their depths is "
+            f"{correlation:.2f}, below {least_correlation(is_listed=is_listed)})"
         )
         return replace(refused, rank_correlation=correlation, residual=residual)
 
     remark = None
+    # A listed model is anchored even if the depths agree less well, but that is remarked.
     if not fit.agrees(is_listed=False):
         remark = (
-            f"the model and the embedded model disagree about this picture ({disagreement} "
-            f"{least_correlation(is_listed=False)}), so its surface and sizes are less certain"
+            "the model and the embedded model disagree about this picture (the rank correlation of "
+            f"their depths is {correlation:.2f}, below {least_correlation(is_listed=False)}), so "
+            "its surface and sizes are less certain"
         )
     return Anchoring(
         model=DEFAULT_MODEL,

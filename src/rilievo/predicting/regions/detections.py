@@ -352,7 +352,11 @@ def _first_filled(row: _Row, keys: Sequence[str]) -> str:
 def _parse_box(row: _Row, keys: _RowKeys) -> Region:
     """Read the box of a row."""
     for box_form, box_keys in keys.boxes:
-        numbers: Any = row[box_keys[0]] if len(box_keys) == 1 else [row[key] for key in box_keys]
+        if len(box_keys) == 1:
+            [list_key] = box_keys  # a key that holds all four numbers
+            numbers = row[list_key]
+        else:
+            numbers = [row[key] for key in box_keys]
         is_complete = isinstance(numbers, list) and None not in numbers and "" not in numbers
         if not is_complete:
             continue

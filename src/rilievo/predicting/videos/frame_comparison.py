@@ -146,15 +146,14 @@ def _colour_histogram(pixels: Pixels) -> Float64[np.ndarray, "512"]:
 
 def compare_frames(reference: FrameSample, sample: FrameSample) -> FrameComparison:
     """Find a cut, or the change of scale and mean, from a reference to a later frame."""
-    if sample.values.shape != reference.values.shape or reference.features.is_cut(sample.features):
+    has_other_size = sample.values.shape != reference.values.shape
+    if has_other_size or reference.features.is_cut(sample.features):
         return FrameComparison(is_cut=True)
 
     is_unmoved, is_still = _detect_stillness(reference.grey, sample.grey)
-    both_valid = reference.valid & sample.valid
-    # While the camera moves, the pixels that seem unmoved are flat ones, which are a poor sample.
-    is_compared = both_valid & is_unmoved if is_still else both_valid
-    if np.count_nonzero(is_compared) < _MIN_COMPARED_FRACTION * is_compared.size:
-        is_compared = both_valid
+    is_compared = reference.valid & sample.valid
+    if is_still:
+        is_compared = _prefer_unmoved(is_compared, is_unmoved)
     if not is_compared.any():
         return FrameComparison(is_cut=False, is_still=is_still)
 
@@ -166,9 +165,9 @@ def compare_frames(reference: FrameSample, sample: FrameSample) -> FrameComparis
         log_growth = _trimmed_mean(after - before)
     else:
         # Affine values have an unknown shift, so the scale shows in their mean absolute deviation.
-        spread = np.abs(after - mean).mean()
-        reference_spread = np.abs(before - reference_mean).mean()
-        log_growth = _log_ratio(spread, reference_spread)
+        deviation = np.abs(after - mean).mean()
+        reference_deviation = np.abs(before - reference_mean).mean()
+        log_growth = _log_ratio(deviation, reference_deviation)
     return FrameComparison(
         is_cut=False,
         is_still=is_still,
@@ -176,6 +175,17 @@ def compare_frames(reference: FrameSample, sample: FrameSample) -> FrameComparis
         mean=mean,
         reference_mean=reference_mean,
     )
+
+
+def _prefer_unmoved(valid: Mask, is_unmoved: Mask) -> Mask:
+    """Select the valid pixels that did not move, or all valid ones if too few of them are left.
+
+    Only for a camera that stands still. While it moves, the pixels that seem unmoved are flat ones,
+    which are a poor sample.
+    """
+    selected = valid & is_unmoved
+    are_enough = np.count_nonzero(selected) >= _MIN_COMPARED_FRACTION * selected.size
+    return selected if are_enough else valid
 
 
 def _detect_stillness(before: Field, after: Field) -> tuple[Mask, bool]:

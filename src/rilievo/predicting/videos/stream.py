@@ -162,7 +162,7 @@ def _predict_pixels(
     view = options.view
     sizes = _StreamSizes(options.sizes)
     fitter = StreamFitter(partial(reference_depth, refine=options.refine))
-    was_skipped = False
+    was_last_skipped = False
     for index, pixels in enumerate(frames):
         is_first = index == 0
         photo = Photo(pixels=pixels, name=f"{name} frame {index}")
@@ -183,12 +183,12 @@ def _predict_pixels(
         except CalibrationError as error:
             if is_first:
                 raise
-            if not was_skipped:  # one note for consecutive frames
+            if not was_last_skipped:  # one note for consecutive frames
                 notify(note_about(photo.name, Note(Text("left out: ", error))))
-            was_skipped = True
-            continue
-        was_skipped = False
-        yield prediction
+            was_last_skipped = True
+        else:
+            was_last_skipped = False
+            yield prediction
 
 
 @dataclass(slots=True)
