@@ -59,13 +59,15 @@ def read_view(
     columns = grid_columns[valid]
     depth = sample.depth[rows, columns].astype(np.float64)
     shift = protocol.probe3d_shift if is_probe3d else 0.0
+    # Rays through the pixels, (x, y, 1) in normalised image coordinates.
     x = (columns + shift - K[0, 2]) / K[0, 0]
     y = (rows + shift - K[1, 2]) / K[1, 1]
+    rays = np.stack([x, y, np.ones_like(x)], axis=1)
     return PosedView(
         image=sample.image,
         rows=rows,
         columns=columns,
-        points=np.stack([x, y, np.ones_like(x)], axis=1) * depth[:, None],
+        points=rays * depth[:, None],
         K=K,
         world_T_cam=world_T_cam,
     )

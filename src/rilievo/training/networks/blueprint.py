@@ -433,6 +433,17 @@ class VideoBlueprint:
 
     def __post_init__(self) -> None:
         check_encoder(self.encoder)
+        self._check_size()
+        self._check_depth_range()
+        self._check_scales()
+        if self.kind not in (DepthKind.UP_TO_SCALE, DepthKind.METRIC):
+            raise OptionError(f"the kind of depth must be up_to_scale or metric, got {self.kind}")
+        if not 0 < self.unit < float("inf"):
+            raise OptionError(
+                f"the unit of depth must be a positive number of metres, got {self.unit}"
+            )
+
+    def _check_size(self) -> None:
         is_too_small = min(self.size) < _MIN_VIDEO_SIDE
         if is_too_small or any(side % _VIDEO_SIDE_MULTIPLE for side in self.size):
             raise OptionError(
@@ -445,6 +456,8 @@ class VideoBlueprint:
                 f"the area must be from {_MIN_VIDEO_SIDE**2:,} to {_MAX_SIDE**2:,} pixels, got "
                 f"{self.area}"
             )
+
+    def _check_depth_range(self) -> None:
         if not 0 < self.min_depth < self.max_depth < float("inf"):
             raise OptionError(
                 problem=Text(
@@ -454,6 +467,8 @@ class VideoBlueprint:
                     f", got {self.min_depth} and {self.max_depth}",
                 )
             )
+
+    def _check_scales(self) -> None:
         if not self.scales or sorted(set(self.scales)) != list(self.scales):
             raise OptionError(
                 problem=Text(
@@ -465,12 +480,6 @@ class VideoBlueprint:
         if not 0 <= self.scales[0] <= self.scales[-1] <= 3:
             raise OptionError(
                 problem=Text(OptionName("scales"), f" must be from 0 to 3, got {self.scales}")
-            )
-        if self.kind not in (DepthKind.UP_TO_SCALE, DepthKind.METRIC):
-            raise OptionError(f"the kind of depth must be up_to_scale or metric, got {self.kind}")
-        if not 0 < self.unit < float("inf"):
-            raise OptionError(
-                f"the unit of depth must be a positive number of metres, got {self.unit}"
             )
 
 

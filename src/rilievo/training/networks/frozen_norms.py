@@ -24,18 +24,27 @@ def convolve_and_norm(
     relu: bool = False,
     max_value: float | None = None,
 ) -> Strided:
-    """Convolve and normalise.
+    """Convolve and normalise, in one convolution if gradients are needed and statistics frozen.
 
-    If gradients are needed and the statistics are frozen, it is a single convolution with weight
-    w * f and bias b - mean * f, where f = gamma / sqrt(variance + eps).
-
-    The result is clipped to 0 to ``max_value`` if there is one.
+    The result is clipped to 0 to ``max_value`` if there is one, or rectified with ``relu``.
     """
     if norm.training or not torch.is_grad_enabled():
         y = norm(conv(x))
         if max_value is not None:
             return F.hardtanh(y, 0.0, max_value)
         return torch.relu(y) if relu else y
+    y = _convolve_with_frozen_norm(conv, norm, x)
+    # In place, because the gradient of a convolution does not need its result.
+    if max_value is not None:
+        return F.hardtanh_(y, 0.0, max_value)
+    return y.relu_() if relu else y
+
+
+def _convolve_with_frozen_norm(conv: nn.Module, norm: nn.Module, x: Channels) -> Strided:
+    """Convolve and normalise in one convolution, for a norm whose statistics do not change.
+
+    Its weight is w * f and its bias b - mean * f, where f = gamma / sqrt(variance + eps).
+    """
     assert isinstance(conv, nn.Conv2d), "a norm follows a convolution"
     assert isinstance(norm, nn.BatchNorm2d), "the norm is for feature maps"
     assert norm.running_mean is not None, "the norm keeps statistics"
@@ -43,11 +52,7 @@ def convolve_and_norm(
     assert conv.bias is None, "the norm has the only bias"
     factor = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
     bias = torch.addcmul(norm.bias, norm.running_mean, factor, value=-1)
-    y = _convolve(conv, x, conv.weight * factor[:, None, None, None], bias)
-    # In place, because the gradient of a convolution does not need its result.
-    if max_value is not None:
-        return F.hardtanh_(y, 0.0, max_value)
-    return y.relu_() if relu else y
+    return _convolve(conv, x, conv.weight * factor[:, None, None, None], bias)
 
 
 def mix_channels(conv: nn.Conv2d, x: Channels) -> Convolved:

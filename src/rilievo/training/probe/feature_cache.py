@@ -125,18 +125,7 @@ def encode_features(
     record = np.zeros((), layout.record_type)
     for index, feature_map in enumerate(maps):
         values = feature_map.detach().float().cpu().numpy()
-        if not np.isfinite(values).all():
-            raise InputError(
-                f"the features of selected layer {index} (counted from 0) are NaN or infinite: "
-                "select other layers, or use fp32 instead of bf16"
-            )
-        largest = np.abs(values).max()
-        if largest > np.finfo(np.float16).max:
-            raise InputError(
-                f"the features of selected layer {index} (counted from 0) reach {largest:.3g}, "
-                "which is too large for 16-bit floats: train without the cache (enabled = false in "
-                "[cache])"
-            )
+        _check_fits_16_bits(values, index)
         record[f"values{index}"][...] = values
         if tokens is not None:
             record[f"token{index}"][...] = tokens[index].detach().float().cpu().numpy()
@@ -145,6 +134,22 @@ def encode_features(
         version=VERSION, storage=b"fp16", identity=key.identity, image=key.image
     )
     return features_file_bytes(payload, header)
+
+
+def _check_fits_16_bits(values: np.ndarray, index: int) -> None:
+    """Raise ``InputError`` if a value of the selected layer ``index`` cannot be stored."""
+    if not np.isfinite(values).all():
+        raise InputError(
+            f"the features of selected layer {index} (counted from 0) are NaN or infinite: "
+            "select other layers, or use fp32 instead of bf16"
+        )
+    largest = np.abs(values).max()
+    if largest > np.finfo(np.float16).max:
+        raise InputError(
+            f"the features of selected layer {index} (counted from 0) reach {largest:.3g}, "
+            "which is too large for 16-bit floats: train without the cache (enabled = false in "
+            "[cache])"
+        )
 
 
 def open_features(path: Path, layout: FeatureFileLayout, key: FeatureKey) -> StoredFeatures:

@@ -31,7 +31,7 @@ def augment_frame(
     rng = np.random.default_rng([seed, index, epoch])
     # All random numbers are drawn, used or not, so that an option affects nothing but itself.
     jitter_draw, crop_draw, flip_draw = rng.random(3)
-    factors = 1 + rng.uniform(-_MAX_COLOUR_CHANGE, _MAX_COLOUR_CHANGE, 3)
+    colour_factors = 1 + rng.uniform(-_MAX_COLOUR_CHANGE, _MAX_COLOUR_CHANGE, 3)
     hue = rng.uniform(-1, 1) * _MAX_COLOUR_CHANGE
     order = rng.permutation(4)
     window_area = rng.uniform(_MIN_WINDOW_AREA, 1)
@@ -41,7 +41,7 @@ def augment_frame(
         # Imported late, because Numba looks at the folder of its compiled kernels at once.
         from rilievo.training.engine.frame_colour import ColourChange, change_colours
 
-        brightness, contrast, saturation = factors.tolist()
+        brightness, contrast, saturation = colour_factors.tolist()
         change = ColourChange(
             order=tuple(order.tolist()),
             brightness=brightness,

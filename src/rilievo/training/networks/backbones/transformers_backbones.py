@@ -3,6 +3,7 @@
 import inspect
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -235,18 +236,8 @@ def _find_output_layout(name: str, config: Any, network: nn.Module) -> _OutputLa
     """
     patch = _vit_patch_side(config)
     configured_size = _configured_image_size(config)
-    size = (4 * patch, 8 * patch) if patch else (256, 512)
-    try:
-        shapes = _block_output_shapes(name, network, size)
-    except ModelError as trial_error:
-        if configured_size is None:
-            raise
-        size = configured_size
-        try:
-            shapes = _block_output_shapes(name, network, size)
-        except ModelError:
-            # The error of the first size says more.
-            raise trial_error from trial_error.__cause__
+    trial_size = (4 * patch, 8 * patch) if patch else (256, 512)
+    size, shapes = _accepted_size_and_shapes(name, network, trial_size, configured_size)
     has_class_token = False
     if patch is not None and len(shapes[0]) == 3:
         num_patches = (size[0] // patch) * (size[1] // patch)
@@ -256,6 +247,24 @@ def _find_output_layout(name: str, config: Any, network: nn.Module) -> _OutputLa
         has_class_token=has_class_token,
         fixed_size=configured_size if size == configured_size else None,
     )
+
+
+def _accepted_size_and_shapes(
+    name: str, network: nn.Module, size: Size, fallback_size: Size | None
+) -> tuple[Size, Sequence[tuple[int, ...]]]:
+    """First of two sizes that the network takes, and the shapes of all blocks' outputs for it.
+
+    Raises:
+        ModelError: If the network takes neither; it is the error of the first size.
+    """
+    try:
+        return size, _block_output_shapes(name, network, size)
+    except ModelError:
+        if fallback_size is None:
+            raise
+        with suppress(ModelError):
+            return fallback_size, _block_output_shapes(name, network, fallback_size)
+        raise
 
 
 def _block_output_shapes(name: str, network: nn.Module, size: Size) -> Sequence[tuple[int, ...]]:

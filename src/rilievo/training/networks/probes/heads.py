@@ -212,6 +212,7 @@ class _ExpectedDepth(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, centres: Tensor, settings: BinSettings) -> Tensor:
+        """Compute depth strip by strip, and keep only the small outputs for the backward pass."""
         ctx.save_for_backward(values, centres)
         ctx.settings = settings
         return _compute_depth_by_strips(
@@ -222,6 +223,7 @@ class _ExpectedDepth(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Compute the gradient of the small outputs from that of depth, strip by strip."""
         values, centres = ctx.saved_tensors
         settings: BinSettings = ctx.settings
         [depth_gradient] = gradients

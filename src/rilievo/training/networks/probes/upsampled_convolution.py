@@ -123,6 +123,7 @@ class _UpsampleConvReluConv(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, upsampling: Upsampling
     ) -> Tensor:
+        """Compute the output; ``w1`` and ``b1`` are weight and bias of the first convolution."""
         ctx.save_for_backward(x, w1, b1, w2)
         ctx.upsampling = upsampling
         outputs: Tensor | None = None
@@ -142,6 +143,7 @@ class _UpsampleConvReluConv(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Compute the gradients of the arguments of ``forward``, in their order."""
         x, w1, b1, w2 = ctx.saved_tensors
         x_gradient = torch.empty_like(x, memory_format=torch.channels_last)
         w1_gradient = torch.zeros_like(w1)

@@ -44,6 +44,7 @@ class _DoubledConv(Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, skip: Tensor | None, weight: Tensor, bias: Tensor) -> Tensor:
+        """Convolve ``skip`` as it is, and add the phases, which are computed from the small map."""
         ctx.save_for_backward(x, skip, weight)
         layout = _memory_layout(weight)
         # Reflecting the border of the doubled map is repeating the border of the small map.
@@ -65,6 +66,7 @@ class _DoubledConv(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Compute the gradients of ``x``, ``skip``, ``weight`` and ``bias``, in this order."""
         x, skip, weight = ctx.saved_tensors
         [gradient] = upstream
         layout = _memory_layout(weight)

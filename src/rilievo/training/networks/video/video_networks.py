@@ -41,7 +41,8 @@ from rilievo.training.networks.video.pose_networks import (
 )
 from rilievo.training.tensors import FeatureMaps, Images, Sigmoids, StackAtScale, Transforms
 
-View = TypeVar("View")
+FrameOrFeatures = TypeVar("FrameOrFeatures")
+"""What a pose network sees of a frame: the frame itself, or features of it."""
 
 WEIGHTS = "weights.safetensors"
 """File of the weights in the folder of a run."""
@@ -142,14 +143,14 @@ class VideoNetworks(nn.Module):
 
     def _predict_motions(
         self,
-        predict_earlier_to_later: Callable[[View, View], Motion] | None,
-        target: View,
-        sources: Sequence[View],
+        predict_earlier_to_later: Callable[[FrameOrFeatures, FrameOrFeatures], Motion] | None,
+        target: FrameOrFeatures,
+        sources: Sequence[FrameOrFeatures],
     ) -> tuple[Transforms | None, ...]:
         """Predict the motion from the target to each source.
 
         It is None if there is no network, or for the other camera of a stereo pair (offset 0),
-        whose pose is known. A ``View`` is a frame, or its features.
+        whose pose is known.
         """
         motions: list[Transforms | None] = []
         for source, offset in zip(sources, self.offsets, strict=True):

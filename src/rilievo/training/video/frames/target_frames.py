@@ -618,30 +618,35 @@ def _read_batches(
     steps: Iterator[int],
     workers: int,
 ) -> Generator[tuple[int, list[TargetSample]], None, None]:
-    """Yield the number and the samples of each batch.
+    """Yield the number and the samples of each batch, read by this thread or ahead by workers.
 
-    ``read_sample`` takes the number of a batch, and that of a sample within it. Worker threads read
-    the samples of the next batches ahead.
+    ``read_sample`` takes the number of a batch, and that of a sample within it.
     """
-    if not workers:
-        for step in steps:
-            yield step, [read_sample(step, slot) for slot in range(batch_size)]
+    if workers:
+        yield from _read_batches_ahead(read_sample, batch_size, steps, workers)
         return
+    for step in steps:
+        yield step, [read_sample(step, slot) for slot in range(batch_size)]
 
+
+def _read_batches_ahead(
+    read_sample: Callable[[int, int], TargetSample],
+    batch_size: int,
+    steps: Iterator[int],
+    workers: int,
+) -> Generator[tuple[int, list[TargetSample]], None, None]:
+    """``_read_batches`` with threads, which read ``PREFETCHED_BATCHES`` beside the next one."""
+    pending: deque[tuple[int, list[Future[TargetSample]]]] = deque()
     with ThreadPoolExecutor(workers, "frames") as pool:
-
-        def submit_next_batch() -> tuple[int, list[Future[TargetSample]]]:
-            """Let the threads read the next batch; return its number and its future samples."""
-            step = next(steps)
-            return step, [pool.submit(read_sample, step, slot) for slot in range(batch_size)]
-
-        pending = deque(submit_next_batch() for _ in range(PREFETCHED_BATCHES))
         try:
-            while True:
-                pending.append(submit_next_batch())
-                step, futures = pending.popleft()
-                yield step, [future.result() for future in futures]
+            for new_step in steps:
+                futures = [pool.submit(read_sample, new_step, slot) for slot in range(batch_size)]
+                pending.append((new_step, futures))
+                if len(pending) > PREFETCHED_BATCHES:
+                    step, finished = pending.popleft()
+                    yield step, [future.result() for future in finished]
         finally:
+            # Reached when the caller closes the generator, since the steps have no end.
             pool.shutdown(cancel_futures=True)
 
 
