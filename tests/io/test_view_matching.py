@@ -13,7 +13,7 @@ def test_rows_beyond_the_other_view_are_not_searched_elsewhere(shift: int, some:
     grey = np.random.default_rng(4).integers(0, 256, (120, 160), np.uint8)
     other_K = K.copy()
     other_K[1, 2] += shift
-    matches = match_views(grey, np.roll(grey, -6, axis=1), K, other_K, most=12)
+    matches = match_views(grey, np.roll(grey, -6, axis=1), K, other_K, max_disparity=12)
     assert (len(matches) > 20) is some
     if some:
         np.testing.assert_allclose(np.asarray(matches)[:, 2], 6, atol=0.2)

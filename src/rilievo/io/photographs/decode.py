@@ -48,11 +48,11 @@ def decode_image(
     """
     if isinstance(file, Image.Image):
         check_size(name, (file.height, file.width), max_pixels=max_pixels)
-        with one_line_errors(name):
+        with pillow_errors_as_input_errors(name):
             load_pixels(file)
         return file
     photo_format = _identify_photo(file, name, size_bytes)
-    with one_line_errors(name, f"{photo_format.name} file"):
+    with pillow_errors_as_input_errors(name, f"{photo_format.name} file"):
         image = _open_image(file, name, photo_format, max_pixels)
         if photo_format is TIFF:
             _check_not_raw_preview(image, name)
@@ -103,7 +103,7 @@ def opened_undecoded(
     """
     photo_format = _identify_photo(file, name, size_bytes=0)
     open_image = _open_image if checks_content else _open_undecoded
-    with one_line_errors(name, f"{photo_format.name} file"):
+    with pillow_errors_as_input_errors(name, f"{photo_format.name} file"):
         yield open_image(file, name, photo_format, max_pixels)
 
 
@@ -178,7 +178,9 @@ def load_pixels(image: Image.Image) -> None:
 
 
 @contextmanager
-def one_line_errors(name: str, file_type: str = "image") -> Generator[None, None, None]:
+def pillow_errors_as_input_errors(
+    name: str, file_type: str = "image"
+) -> Generator[None, None, None]:
     """Convert errors of Pillow to ``InputError``, which the command line prints on one line."""
     try:
         yield

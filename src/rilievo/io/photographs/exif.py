@@ -125,15 +125,9 @@ def exif_focals(exif: ExifMetadata, size: tuple[int, int]) -> dict[CameraSource,
     There are none if the aspect ratio differs from that of the original, because the photograph was
     cropped then.
     """
-    resize_factor = 1.0
-    if exif.original_size is not None:
-        # The longer sides are compared, because programs that rotate a picture often keep its tags.
-        longer, shorter = max(exif.original_size), min(exif.original_size)
-        aspect_change = abs(max(size) / min(size) / (longer / shorter) - 1)
-        if aspect_change > MAX_ASPECT_CHANGE:
-            return {}
-        resize_factor = max(size) / longer
-
+    resize_factor = _resize_factor(exif, size)
+    if resize_factor is None:
+        return {}
     focals: dict[CameraSource, float] = {}
     if exif.focal_35mm is not None:
         focals[CameraSource.EXIF_35MM] = focal_from_film(exif.focal_35mm, size)
@@ -141,6 +135,19 @@ def exif_focals(exif: ExifMetadata, size: tuple[int, int]) -> dict[CameraSource,
     if original_focal is not None:
         focals[CameraSource.EXIF_SENSOR] = original_focal * resize_factor
     return {source: focal for source, focal in focals.items() if _is_plausible_focal(focal, size)}
+
+
+def _resize_factor(exif: ExifMetadata, size: tuple[int, int]) -> float | None:
+    """Return the factor by which the original was resized; None if it was cropped.
+
+    It is 1 if the size of the original is not stated. Longer sides are compared with longer ones,
+    because programs that rotate a picture often keep its tags.
+    """
+    if exif.original_size is None:
+        return 1.0
+    longer, shorter = max(exif.original_size), min(exif.original_size)
+    aspect_change = abs(max(size) / min(size) / (longer / shorter) - 1)
+    return None if aspect_change > MAX_ASPECT_CHANGE else max(size) / longer
 
 
 def _focal_by_sensor(exif: ExifMetadata) -> float | None:

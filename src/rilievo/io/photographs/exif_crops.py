@@ -8,6 +8,7 @@ XMP, the size in EXIF, and the thumbnail in EXIF, which usually shows the origin
 import math
 import re
 from dataclasses import dataclass, replace
+from enum import Enum
 from io import BytesIO
 
 import numpy as np
@@ -76,21 +77,23 @@ def exif_camera(
         size: Height and width of the upright photograph.
         xmp: Main packet of XMP; empty if there is none.
     """
-    result = _camera_unless_cropped(image, exif, size, xmp)
+    by_exif = _camera_unless_cropped(image, exif, size, xmp)
     lens_name = fisheye_name(exif, xmp)
-    was_rejected = result.camera is None and result.note is not None
+    was_rejected = by_exif.camera is None and by_exif.note is not None
     if lens_name is None or was_rejected:
-        return result
-    degrees = "DEGREES"
-    if result.camera is not None:
+        return by_exif
+    if by_exif.camera is None:
+        degrees = "DEGREES"
+    else:
         # The field of view of an equidistant fisheye is width / focal length.
-        degrees = f"{min(math.degrees(size[1] / result.camera.focal), 360):.0f}"
-    note = Note(
+        _, width = size
+        degrees = f"{min(math.degrees(width / by_exif.camera.focal), 360):.0f}"
+    fisheye_note = Note(
         f"{_BENDING}, '{lens_name}', that may be a fisheye, but rilievo treats the image as "
         "undistorted, so sizes away from the centre may be far off",
         hint=Text("if it is a fisheye, pass ", OptionName("camera", f"fisheye:{degrees}")),
     )
-    return ExifCamera(camera=result.camera, note=note)
+    return ExifCamera(camera=by_exif.camera, note=fisheye_note)
 
 
 def _camera_unless_cropped(
@@ -119,10 +122,10 @@ def _camera_unless_cropped(
     if stated_size is not None and _is_same_size(stated_size, size):
         return ExifCamera(camera=camera, note=_zoom_note(exif))
 
-    shows_whole = _thumbnail_shows_whole(image)
-    if shows_whole is True:
+    thumbnail_content = _compare_with_thumbnail(image)
+    if thumbnail_content is _ThumbnailContent.WHOLE_PICTURE:
         return ExifCamera(camera=camera, note=_zoom_note(exif))
-    if shows_whole is False:
+    if thumbnail_content is _ThumbnailContent.OTHER_PART:
         return _reject_exif("the EXIF thumbnail shows another part, so the image was cropped")
     if stated_size is None:
         return _camera_by_aspect(camera, size)
@@ -190,28 +193,38 @@ def _is_turned(exif_size: tuple[float, float], image: Image.Image) -> bool:
     return (height - width) * (image.height - image.width) < 0
 
 
-def _thumbnail_shows_whole(image: Image.Image) -> bool | None:
-    """Whether the thumbnail in EXIF shows the whole picture; None if that is not clear."""
+class _ThumbnailContent(Enum):
+    """What the thumbnail in EXIF shows, compared with the picture."""
+
+    WHOLE_PICTURE = "whole picture"
+    OTHER_PART = "other part"
+    """More than the picture, or something else, because the picture was cropped."""
+    UNKNOWN = "unknown"
+    """There is no thumbnail, or it is neither like the picture nor clearly different."""
+
+
+def _compare_with_thumbnail(image: Image.Image) -> _ThumbnailContent:
+    """Compare a picture with its thumbnail in EXIF, by their proportions and their grey levels."""
     thumbnail = _read_thumbnail(image)
     if thumbnail is None:
-        return None
+        return _ThumbnailContent.UNKNOWN
     thumbnail_grey = _crop_black_bars(np.asarray(thumbnail.convert("L"), np.float32))
-    thumbnail_aspect = thumbnail_grey.shape[1] / thumbnail_grey.shape[0]
-    aspect_ratio = thumbnail_aspect / (image.width / image.height)
+    thumbnail_height, thumbnail_width = thumbnail_grey.shape
+    aspect_ratio = (thumbnail_width / thumbnail_height) / (image.width / image.height)
     max_aspect_change = 3 / min(thumbnail_grey.shape)  # three pixels of the thumbnail
     if abs(aspect_ratio - 1) > max_aspect_change:
-        return False
+        return _ThumbnailContent.OTHER_PART
 
     small_picture = image.resize(_COMPARED_SIZE, Image.Resampling.BOX, reducing_gap=2.0)
     small_thumbnail = Image.fromarray(thumbnail_grey).resize(_COMPARED_SIZE, Image.Resampling.BOX)
     correlation = _correlation(small_picture.convert("L"), small_thumbnail)
     if correlation is None:
-        return None
+        return _ThumbnailContent.UNKNOWN
     if correlation >= _SAME_CORRELATION:
-        return True
+        return _ThumbnailContent.WHOLE_PICTURE
     if correlation < _DIFFERENT_CORRELATION:
-        return False
-    return None  # Between the limits it is not clear.
+        return _ThumbnailContent.OTHER_PART
+    return _ThumbnailContent.UNKNOWN
 
 
 def _correlation(first_image: Image.Image, second_image: Image.Image) -> float | None:

@@ -16,7 +16,10 @@ from rilievo.errors import InputError
 _MIN_BASELINE, _MAX_BASELINE = 1e-3, 1.0  # [m], plausible for one device
 _METADATA_BYTES = 2**20
 """Bytes at the start of a file, which name the group of views if there is one."""
+_FULL_BOX_HEADER_BYTES = 4
+"""Version byte and three bytes of flags, with which the contents of many boxes begin."""
 _ORIGIN = (0.0, 0.0, 0.0)
+"""Position of a camera for which none is stated [m]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,53 +64,58 @@ class _Box:
 def _second_view_in_boxes(content: bytes) -> SecondView | None:
     """Find the second view of a stereo pair, and copy the file with it as primary item."""
     meta = next(box for kind, box in _boxes(content) if kind == b"meta")
-    boxes = dict(_boxes(meta.content, start=4))
+    boxes = dict(_boxes(meta.content, start=_FULL_BOX_HEADER_BYTES))
     groups = dict(_boxes(boxes[b"grpl"].content)) if b"grpl" in boxes else {}
     if b"ster" not in groups:
         return None
 
-    primary = boxes[b"pitm"]
-    # Box contents begin with a version byte and three bytes of flags.
-    version = primary.content[0]
+    primary_box = boxes[b"pitm"]
+    version = primary_box.content[0]
     id_format = ">I" if version else ">H"
-    [first_view] = struct.unpack_from(id_format, primary.content, 4)
-    # The group's id and the number of its items come before the items.
-    left, right = struct.unpack_from(">II", groups[b"ster"].content, 12)
-    if left == right or first_view not in (left, right):
+    [first_id] = struct.unpack_from(id_format, primary_box.content, _FULL_BOX_HEADER_BYTES)
+    # After that header, the group has its id and the number of its items, then the items.
+    left_id, right_id = struct.unpack_from(
+        ">II", groups[b"ster"].content, _FULL_BOX_HEADER_BYTES + 8
+    )
+    if left_id == right_id or first_id not in (left_id, right_id):
         raise InputError("its stereo pair does not include the photograph")
-    second_view = right if first_view == left else left
+    second_id = right_id if first_id == left_id else left_id
 
     positions = _camera_positions(boxes[b"iprp"].content)
-    distance = math.dist(positions.get(first_view, _ORIGIN), positions.get(second_view, _ORIGIN))
+    distance = math.dist(positions.get(first_id, _ORIGIN), positions.get(second_id, _ORIGIN))
     if not _MIN_BASELINE <= distance <= _MAX_BASELINE:
         raise InputError(
             f"its views are {distance:g} m apart; expected {_MIN_BASELINE:g} to {_MAX_BASELINE:g} m"
         )
     copied_file = bytearray(content)
-    struct.pack_into(id_format, copied_file, meta.start + primary.start + 4, second_view)
+    id_position = meta.start + primary_box.start + _FULL_BOX_HEADER_BYTES
+    struct.pack_into(id_format, copied_file, id_position, second_id)
     # The baseline is positive if the second view is to the right.
-    baseline = distance if first_view == left else -distance
+    baseline = distance if first_id == left_id else -distance
     return SecondView(file=BytesIO(copied_file), baseline=baseline)
 
 
 def _boxes(content: bytes, start: int = 0) -> Iterator[tuple[bytes, _Box]]:
     """Yield the kinds and contents of consecutive boxes from a position on."""
-    position = start
-    while position < len(content):
-        size, kind = struct.unpack_from(">I4s", content, position)
-        if size == 1:  # The size itself follows in 8 bytes.
-            begin = position + 16
-            end = position + struct.unpack_from(">Q", content, position + 8)[0]
+    box_start = start
+    while box_start < len(content):
+        stated_size, kind = struct.unpack_from(">I4s", content, box_start)
+        content_start = box_start + 8
+        if stated_size == 1:  # The size itself follows in 8 bytes.
+            [size] = struct.unpack_from(">Q", content, content_start)
+            content_start += 8
+        elif stated_size == 0:  # The box extends to the end.
+            size = len(content) - box_start
         else:
-            begin = position + 8
-            end = position + size if size else len(content)  # 0 means up to the end
-        if not begin <= end <= len(content):
-            length, space = end - position, len(content) - position
+            size = stated_size
+        end = box_start + size
+        if not content_start <= end <= len(content):
+            space = len(content) - box_start
             raise InputError(
-                f"a HEIF box of {length} bytes does not fit into the remaining {space} bytes"
+                f"a HEIF box of {size} bytes does not fit into the remaining {space} bytes"
             )
-        yield kind, _Box(content=content[begin:end], start=begin)
-        position = end
+        yield kind, _Box(content=content[content_start:end], start=content_start)
+        box_start = end
 
 
 def _camera_positions(iprp: bytes) -> Mapping[int, Sequence[float]]:

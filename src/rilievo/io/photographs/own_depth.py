@@ -61,6 +61,7 @@ _OF_NETWORK = "a network predicted it, so it is no measurement"
 _Map = Float64[np.ndarray, "h w"]
 
 _MP_ENTRY_TAG, _MP_ENTRY_BYTES = 0xB002, 16  # CIPA DC-007
+_TIFF_TAG_BYTES = 12  # of a tag in a directory
 _MAX_PICTURES = 16  # that are read from one file; cameras write two to four
 _APPLE_QUANTITIES = {"hdis": "disparity", "fdis": "disparity", "hdep": "depth", "fdep": "depth"}
 """Quantity by Apple's code for the pixel format, in half or full precision."""
@@ -117,19 +118,20 @@ def read_own_depth(
 def _read_heif_depth(image: Image.Image, file: BufferedReader | BytesIO | None) -> OwnDepth | None:
     """Read the depth in a HEIC file: its map if that is in metres, or else by its two views.
 
-    If neither gives metres, the map says why.
+    If neither gives metres, the map says why, or the views if there is no map.
     """
-    heif_map = None
+    candidates = []
     if image.info.get("depth_images"):
         heif_map = _read_or_mark_broken("HEIF", lambda: _read_apple_heif(image, file))
+        candidates.append(heif_map)
         if heif_map is not None and heif_map.metres is not None:
             return heif_map
-    view_depth = None
     if "heif" in image.info and file is not None:
         view_depth = _read_or_mark_broken("two views", lambda: _match_two_views(image, file))
+        candidates.append(view_depth)
         if view_depth is not None and view_depth.metres is not None:
             return view_depth
-    return view_depth if heif_map is None else heif_map
+    return next((unused for unused in candidates if unused is not None), None)
 
 
 def _read_or_mark_broken(source: str, read: Callable[[], OwnDepth | None]) -> OwnDepth | None:
@@ -171,19 +173,27 @@ def _read_dynamic_depth(
     roots = packets.xml_roots("Dynamic Depth")
     properties = xmp_properties(roots, _DYNAMIC_DEPTH)
     depth_uri = properties.get("DepthURI")
-    items: Sequence[Mapping[str, str]] = []
-    # A file may have directories in both namespaces; both list all that follows the photograph.
-    for namespace in _CONTAINER_ITEMS:
-        directory = xmp_structures(roots, namespace)
-        if _find_item(directory, depth_uri, "Depth") is not None:
-            items = directory
-            break
+    items = _find_container_directory(roots, depth_uri)
     codes = _decode_grey(_read_container_item(file, items, depth_uri, "Depth"))
     confidence = None
     confidence_uri = properties.get("ConfidenceURI")
     if confidence_uri:
         confidence = _decode_grey(_read_container_item(file, items, confidence_uri, "Confidence"))
     return _decode_codes("Dynamic Depth", properties, codes, confidence, orientation)
+
+
+def _find_container_directory(
+    roots: "Sequence[Element]", depth_uri: str | None
+) -> Sequence[Mapping[str, str]]:
+    """Find the directory of a container that lists a depth map; empty if there is none.
+
+    A file may have directories in both namespaces; both list all that follows the photograph.
+    """
+    for namespace in _CONTAINER_ITEMS:
+        directory = xmp_structures(roots, namespace)
+        if _find_item(directory, depth_uri, "Depth") is not None:
+            return directory
+    return []
 
 
 def _read_container_item(
@@ -197,14 +207,16 @@ def _read_container_item(
     The items are stored one after another at the end of the file, so an item's start is counted
     back from the end.
     """
-    lengths = [int(item.get("Length", "0")) + int(item.get("Padding", "0")) for item in items]
-    if any(length < 0 for length in lengths):
+    padded_lengths = [
+        int(item.get("Length", "0")) + int(item.get("Padding", "0")) for item in items
+    ]
+    if any(length < 0 for length in padded_lengths):
         raise InputError("an item of its container has a negative length")
     file_size = file.seek(0, SEEK_END)
     index = _find_item(items, uri, semantic)
     if index is None:
         raise InputError("its container has no item for the depth map")
-    start = file_size - sum(lengths[index:])
+    start = file_size - sum(padded_lengths[index:])
     length = int(items[index].get("Length", "0"))
     if start <= 0 or not length:
         raise InputError("its container refers to more bytes than the file has")
@@ -238,8 +250,20 @@ def _decode_codes(
     stated_unit = properties.get("Units", "")
     metres_per_unit = _METRES_PER_UNIT.get(stated_unit.lower())
     if metres_per_unit is None:
-        reason = f"its unit is '{stated_unit[:20]}'; expected metres" if stated_unit else _NO_UNIT
-        return OwnDepth(source=source, unused=reason)
+        wrong_unit = f"its unit is '{stated_unit[:20]}'; expected metres"
+        return OwnDepth(source=source, unused=wrong_unit if stated_unit else _NO_UNIT)
+    depth = _depth_in_range(properties, codes)
+    if confidence is not None:
+        depth = np.where(_resize_nearest(confidence, depth.shape) > 0, depth, 0)
+    along_ray = properties.get("MeasureType", "OpticalAxis") == "OpticRay"
+    return _upright_depth(source, depth * metres_per_unit, orientation, along_ray=along_ray)
+
+
+def _depth_in_range(properties: Mapping[str, str], codes: _Map) -> _Map:
+    """Convert codes from 0 to 1 to depth from Near to Far, in the unit of these.
+
+    ``Format`` says whether depth or its inverse is linear in the code.
+    """
     near, far = _require_finite(properties, "Near"), _require_finite(properties, "Far")
     range_format = properties.get("Format", "RangeInverse")
     if range_format not in ("RangeInverse", "RangeLinear"):
@@ -253,13 +277,8 @@ def _decode_codes(
             f"its depth range from {near:g} to {far:g} is not valid; expected {expected}"
         )
     if is_inverse:  # 1/depth is linear in the code, from 1/near to 1/far
-        depth = far * near / (far - codes * (far - near))
-    else:
-        depth = near + codes * (far - near)
-    if confidence is not None:
-        depth = np.where(_resize_nearest(confidence, depth.shape) > 0, depth, 0)
-    along_ray = properties.get("MeasureType", "OpticalAxis") == "OpticRay"
-    return _upright_depth(source, depth * metres_per_unit, orientation, along_ray=along_ray)
+        return far * near / (far - codes * (far - near))
+    return near + codes * (far - near)
 
 
 def _read_apple_jpeg(
@@ -300,16 +319,17 @@ def _read_picture_index(index: bytes) -> list[tuple[int, int]]:
     The index is a TIFF directory, in which one tag has an entry for each picture.
     """
     byte_order = ">" if index[:2] == b"MM" else "<"
-    [directory] = struct.unpack_from(f"{byte_order}L", index, 4)
-    [tag_count] = struct.unpack_from(f"{byte_order}H", index, directory)
-    for tag_index in range(tag_count):
-        tag_position = directory + 2 + 12 * tag_index  # after the count, 12 bytes for each tag
-        tag, _, length, start = struct.unpack_from(f"{byte_order}HHLL", index, tag_position)
+    [directory_start] = struct.unpack_from(f"{byte_order}L", index, 4)
+    [tag_count] = struct.unpack_from(f"{byte_order}H", index, directory_start)
+    first_tag_start = directory_start + 2  # after the count of the tags
+    for tag_number in range(tag_count):
+        tag_start = first_tag_start + _TIFF_TAG_BYTES * tag_number
+        tag, _, byte_count, start = struct.unpack_from(f"{byte_order}HHLL", index, tag_start)
         if tag != _MP_ENTRY_TAG:
             continue
         pictures = []
-        for entry_position in range(start, start + length, _MP_ENTRY_BYTES):
-            _, size, offset = struct.unpack_from(f"{byte_order}LLL", index, entry_position)
+        for entry_start in range(start, start + byte_count, _MP_ENTRY_BYTES):
+            _, size, offset = struct.unpack_from(f"{byte_order}LLL", index, entry_start)
             pictures.append((offset, size))
         return pictures
     return []
@@ -384,30 +404,38 @@ def _match_two_views(image: Image.Image, file: BufferedReader | BytesIO) -> OwnD
     if math.dist(_heif_rotation(image), _heif_rotation(second)) > _MAX_ROTATION:
         return OwnDepth(source=source, unused="they are rotated relative to each other")
 
-    return _depth_from_matches(image, second, (K, second_K), second_view.baseline, source)
+    return _depth_from_matches(image, second, K, second_K, second_view.baseline, source)
 
 
 def _depth_from_matches(
-    image: Image.Image,
+    first: Image.Image,
     second: Image.Image,
-    intrinsics: tuple[Matrix, Matrix],
+    full_first_K: Matrix,
+    full_second_K: Matrix,
     signed_baseline: float,
     source: str,
 ) -> OwnDepth:
     """Match two parallel views at a reduced size; depth is focal length · baseline / disparity.
 
-    ``signed_baseline`` [m] is positive if the second view is to the right.
+    Args:
+        first: View that gets the depth.
+        second: Other view.
+        full_first_K: Intrinsics of the first view [px], at its full size.
+        full_second_K: Intrinsics of the second view [px], at its full size.
+        signed_baseline: Distance between the views [m], positive if the second is to the right.
+        source: What the depth comes from, in words.
     """
-    factor = math.ceil(image.width / _MATCHED_WIDTH)
-    grey = np.asarray(image.convert("L").reduce(factor))
+    factor = math.ceil(first.width / _MATCHED_WIDTH)
+    grey = np.asarray(first.convert("L").reduce(factor))
     second_grey = np.asarray(second.convert("L").reduce(factor))
-    K, second_K = (resize_K(K, size=(factor, factor), new_size=(1, 1)) for K in intrinsics)
+    K = resize_K(full_first_K, size=(factor, factor), new_size=(1, 1))
+    second_K = resize_K(full_second_K, size=(factor, factor), new_size=(1, 1))
     focal = second_K[0, 0]
     baseline = abs(signed_baseline)
     max_disparity = min(focal * baseline / _MIN_MATCHED_DEPTH, _MATCHED_WIDTH / 8)
     # Points move to the other side if the second view is left of the first.
     signed_max_disparity = float(np.copysign(max_disparity, signed_baseline))
-    matches = match_views(grey, second_grey, K, second_K, most=signed_max_disparity)
+    matches = match_views(grey, second_grey, K, second_K, max_disparity=signed_max_disparity)
     min_disparity = focal / _MAX_MATCHED_BASELINES
     u, v, disparities = matches[matches[:, 2] >= min_disparity].T
     if u.size < _MIN_MATCHES:

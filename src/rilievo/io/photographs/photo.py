@@ -23,9 +23,13 @@ from rilievo.io.files.archives import PILLOW_ERRORS
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, check_size, reason
 from rilievo.io.files.names import printable
 from rilievo.io.files.tiff_directories import has_further_tiff_pages
-from rilievo.io.photographs.decode import decode_image, one_line_errors, opened_undecoded
-from rilievo.io.photographs.exif import read_exif_metadata
-from rilievo.io.photographs.exif_crops import exif_camera, is_exif_focal_note
+from rilievo.io.photographs.decode import (
+    decode_image,
+    opened_undecoded,
+    pillow_errors_as_input_errors,
+)
+from rilievo.io.photographs.exif import ExifMetadata, read_exif_metadata
+from rilievo.io.photographs.exif_crops import ExifCamera, exif_camera, is_exif_focal_note
 from rilievo.io.photographs.pixels import NOT_STRETCHED, upright_picture, upright_pixels
 from rilievo.io.photographs.signatures import PHOTO_FORMATS
 from rilievo.io.photographs.xmp import camera_from_gpano, read_xmp_packets
@@ -225,7 +229,7 @@ def read_png_texts(path: Path) -> Mapping[str, str]:
     """
     check_regular(path)
     with (
-        one_line_errors(printable(path), "PNG file"),
+        pillow_errors_as_input_errors(printable(path), "PNG file"),
         path.open("rb") as stream,
         PngImageFile(stream) as image,
     ):
@@ -324,41 +328,50 @@ def _photo_from_image(
         masks=options.masks_transparent,
         stretch=options.stretches_grey,
     )
-    size = picture.pixels.shape[:2]
+    pixels, transparent = picture.pixels, picture.transparent
     packets = read_xmp_packets(image)
-    camera = camera_from_gpano(packets.main, size) or exif.heif_camera
     own_depth = None
     if options.reads_own_depth and not _DEPTH_KEYS.isdisjoint(image.info):
         # Imported on demand, because few photographs have depth of their own.
         from rilievo.io.photographs.own_depth import read_own_depth
 
         own_depth = read_own_depth(image, packets, file, exif.orientation)
-    camera_note = None
-    if camera is None:
-        exif_result = exif_camera(image, exif, size, packets.main)
-        camera, camera_note = exif_result.camera, exif_result.note
+    stated_camera = _stated_camera(image, exif, pixels.shape[:2], packets.main)
 
     transparent_note = None
-    if picture.transparent is not None:
+    if transparent is not None:
         # Of all colours, black at transparent pixels changes the depth of the others least.
-        picture.pixels[picture.transparent] = 0
-        transparent_note = _transparent_note(picture.transparent)
+        pixels[transparent] = 0
+        transparent_note = _transparent_note(transparent)
     notes = (
         pages_note,
-        camera_note,
+        stated_camera.note,
         *picture.notes,
         transparent_note,
-        _contrast_note(picture.pixels, picture.transparent),
+        _contrast_note(pixels, transparent),
     )
     return Photo(
-        pixels=picture.pixels,
-        camera=camera,
+        pixels=pixels,
+        camera=stated_camera.camera,
         own_depth=own_depth,
-        transparent=picture.transparent,
+        transparent=transparent,
         notes=tuple(note for note in notes if note),
         name=name,
         orientation=exif.orientation,
     )
+
+
+def _stated_camera(
+    image: Image.Image, exif: ExifMetadata, size: tuple[int, int], xmp: bytes
+) -> ExifCamera:
+    """Find the camera that a file states: that of a panorama, of HEIC, or else of EXIF.
+
+    ``size`` is (height, width) of the upright picture, and ``xmp`` the main packet.
+    """
+    camera = camera_from_gpano(xmp, size) or exif.heif_camera
+    if camera is not None:
+        return ExifCamera(camera=camera)
+    return exif_camera(image, exif, size, xmp)
 
 
 def _transparent_note(transparent: Mask) -> Note:
@@ -378,7 +391,8 @@ def _contrast_note(pixels: Pixels, transparent: Mask | None) -> str | None:
     if not samples.size:
         return None
     histogram = np.bincount(samples.reshape(-1), minlength=256)
-    low, high = np.searchsorted(np.cumsum(histogram) / samples.size, (0.01, 0.99))
+    fraction_up_to_level = np.cumsum(histogram) / samples.size
+    low, high = np.searchsorted(fraction_up_to_level, (0.01, 0.99))
     if high - low >= _MIN_CONTRAST:
         return None
     return (
@@ -416,32 +430,37 @@ def _has_several_pictures(image: Image.Image, file: BufferedReader | BytesIO | N
 def _photo_from_array(array: np.ndarray, options: _ReadOptions) -> Photo:
     """Make a photograph from an array: RGB as it is, other arrays as a file would be read."""
     name = "array"
-    if array.dtype.kind == "f":
-        array = _floats_to_uint8(array, name)
-    is_grey = _is_grey(array)
-    is_grey_16_bit = array.dtype == np.uint16 and is_grey and array.size > 0
-    if array.dtype != np.uint8 and not is_grey_16_bit:
+    values = _floats_to_uint8(array, name) if array.dtype.kind == "f" else array
+    is_grey = _is_grey(values)
+    is_grey_16_bit = values.dtype == np.uint16 and is_grey and values.size > 0
+    if values.dtype != np.uint8 and not is_grey_16_bit:
         raise InputError(
-            f"the array has values of type {array.dtype}; expected uint8; "
-            f"{_uint8_remedy(array.dtype)}",
+            f"the array has values of type {values.dtype}; expected uint8; "
+            f"{_uint8_remedy(values.dtype)}",
             path=name,
         )
-    channels = array.shape[2] if array.ndim == 3 else 1
-    if array.ndim not in (2, 3) or channels not in _CHANNELS:
-        has_channels_first = array.ndim == 3 and array.shape[0] in _CHANNELS
+    channel_count = values.shape[2] if values.ndim == 3 else 1
+    if values.ndim not in (2, 3) or channel_count not in _CHANNELS:
+        raise _array_shape_error(values.shape, name)
+    check_size(name, (values.shape[0], values.shape[1]), max_pixels=options.max_pixels)
+    if channel_count != 3:
+        picture = values.reshape(values.shape[:2]) if is_grey else values
+        return _photo_from_pillow(Image.fromarray(picture), options, name)
+    pixels = np.ascontiguousarray(values)
+    notes = (NOT_STRETCHED if options.stretches_grey else None, _contrast_note(pixels, None))
+    return Photo(pixels=pixels, notes=tuple(note for note in notes if note), name=name)
+
+
+def _array_shape_error(shape: tuple[int, ...], name: str) -> InputError:
+    """Return the error for an array that is no picture, such as one with its channels first."""
+    has_channels_first = len(shape) == 3 and shape[0] in _CHANNELS
+    if has_channels_first:
+        expected = "RGB (height, width, 3); move the channels last"
+    else:
         expected = (
             "RGB (height, width, 3), RGB with alpha (height, width, 4) or grey (height, width)"
         )
-        if has_channels_first:
-            expected = "RGB (height, width, 3); move the channels last"
-        raise InputError(f"{name}: the array has the shape {array.shape}; expected {expected}")
-    check_size(name, (array.shape[0], array.shape[1]), max_pixels=options.max_pixels)
-    if channels != 3:
-        plane = array.reshape(array.shape[:2]) if is_grey else array
-        return _photo_from_pillow(Image.fromarray(plane), options, name)
-    pixels = np.ascontiguousarray(array)
-    notes = (NOT_STRETCHED if options.stretches_grey else None, _contrast_note(pixels, None))
-    return Photo(pixels=pixels, notes=tuple(note for note in notes if note), name=name)
+    return InputError(f"{name}: the array has the shape {shape}; expected {expected}")
 
 
 def _is_grey(array: np.ndarray) -> bool:

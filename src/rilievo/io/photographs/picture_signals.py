@@ -117,19 +117,13 @@ def _read_avif_signal(file: BufferedReader | BytesIO) -> ColourSignal | None:
 
 
 def _read_primary_signal(meta: bytes) -> ColourSignal | None:
-    """Read the code points and peak brightness of the primary image from the box ``meta``."""
-    boxes = dict(_inner_boxes(meta))
-    primary_item = _primary_item_id(boxes.get(b"pitm", b""))
-    property_boxes = dict(_inner_boxes(boxes.get(b"iprp", b"")))
-    all_properties = list(_inner_boxes(property_boxes.get(b"ipco", b"")))
-    property_indices = _property_indices(property_boxes.get(b"ipma", b""), primary_item)
+    """Read the code points and peak brightness of the primary image from the box ``meta``.
 
+    Its properties are boxes, which the item lists by their indices.
+    """
     code_points = None
     peak = DEFAULT_PEAK
-    for index in property_indices:  # counted from 1
-        if not 0 < index <= len(all_properties):
-            continue
-        box_type, content = all_properties[index - 1]
+    for box_type, content in _primary_item_properties(meta):
         if box_type == b"colr" and content[:4] == b"nclx":
             code_points = struct.unpack_from(">HH", content, 4)
         elif box_type == b"clli":
@@ -139,6 +133,16 @@ def _read_primary_signal(meta: bytes) -> ColourSignal | None:
         return None
     primaries, transfer = code_points
     return ColourSignal(primaries=primaries, transfer=transfer, peak=peak)
+
+
+def _primary_item_properties(meta: bytes) -> list[tuple[bytes, bytes]]:
+    """List the names and contents of the property boxes that the primary item refers to."""
+    boxes = dict(_inner_boxes(meta))
+    primary_item = _primary_item_id(boxes.get(b"pitm", b""))
+    property_boxes = dict(_inner_boxes(boxes.get(b"iprp", b"")))
+    all_properties = list(_inner_boxes(property_boxes.get(b"ipco", b"")))
+    indices = _property_indices(property_boxes.get(b"ipma", b""), primary_item)  # from 1
+    return [all_properties[index - 1] for index in indices if 0 < index <= len(all_properties)]
 
 
 def _primary_item_id(pitm: bytes) -> int:

@@ -12,7 +12,7 @@ from rilievo.arrays.shapes import Mask, Pixels, Shaped
 from rilievo.errors import InputError
 from rilievo.errors.messages import Note, OptionName, Text
 from rilievo.io.colour_signals import ColourSignal
-from rilievo.io.photographs.decode import one_line_errors
+from rilievo.io.photographs.decode import pillow_errors_as_input_errors
 from rilievo.io.photographs.icc_profiles import profile_description
 from rilievo.io.photographs.sixteen_bits import MAX_16_BIT, grey_span
 
@@ -57,9 +57,9 @@ def upright_picture(
     Raises:
         InputError: As for ``upright_pixels``, or if all pixels are transparent.
     """
-    grey_range, notes = None, []
-    if stretch and _is_grey_16(image):
-        grey_range = grey_span(image, name, stretch=True)
+    grey_range = grey_span(image, name, stretch=True) if stretch and _is_grey_16(image) else None
+    notes: list[str] = []
+    if grey_range is not None:
         black, white = grey_range
         notes.append(
             f"its values from {black} to {white} of 65535 were stretched to the range from black "
@@ -140,11 +140,13 @@ def _alpha_reader(image: Image.Image) -> Callable[[Image.Image], np.ndarray] | N
         return None
     if image.mode in ("P", "RGB", "L", "1"):
         return lambda strip: np.asarray(strip.convert("RGBA").getchannel("A"))
-    if _is_grey_16(image):
-        return lambda strip: np.where(np.asarray(strip) == transparent_level, 0, 255).astype(
-            np.uint8
-        )
-    return None
+    if not _is_grey_16(image):
+        return None
+
+    def read_alpha(strip: Image.Image) -> np.ndarray:
+        return np.where(np.asarray(strip) == transparent_level, 0, 255).astype(np.uint8)
+
+    return read_alpha
 
 
 def upright_size(image: Image.Image, orientation: int) -> tuple[int, int]:
@@ -164,28 +166,31 @@ def _convert_strips(
         bottom = min(top + rows_per_strip, height)
         is_whole_image = bottom - top == height
         strip = image if is_whole_image else image.crop((0, top, width, bottom))
-        with one_line_errors(name):
+        with pillow_errors_as_input_errors(name):
             output[top:bottom] = np.asarray(convert(strip))
 
 
 def stored_view(
     upright: Shaped[np.ndarray, "h w *c"], orientation: int
 ) -> Shaped[np.ndarray, "stored_h stored_w *c"]:
-    """View upright pixels in EXIF's orientation, so that stored pixels can be written into them."""
+    """View upright pixels in EXIF's orientation, so that stored pixels can be written into them.
+
+    A view shares the memory, so what is written into it appears upright in ``upright``.
+    """
     match orientation:
-        case 2:
+        case 2:  # mirrored left to right
             return upright[:, ::-1]
-        case 3:
+        case 3:  # rotated by 180 degrees
             return upright[::-1, ::-1]
-        case 4:
+        case 4:  # mirrored top to bottom
             return upright[::-1]
-        case 5:
+        case 5:  # transposed
             return upright.swapaxes(0, 1)
-        case 6:
+        case 6:  # rotated by 90 degrees counter-clockwise
             return np.rot90(upright)
-        case 7:
+        case 7:  # transposed along the other diagonal
             return upright[::-1, ::-1].swapaxes(0, 1)
-        case 8:
+        case 8:  # rotated by 90 degrees clockwise
             return np.rot90(upright, -1)
     return upright
 
@@ -193,22 +198,26 @@ def stored_view(
 def _srgb_converter(
     image: Image.Image, name: str, grey_range: tuple[int, int] | None
 ) -> _StripConverter:
-    """Choose the function that converts strips to sRGB, by mode, colour signal and profile."""
+    """Choose the function that converts strips to sRGB, by mode, colour signal and profile.
+
+    A strip is converted in two steps: to opaque 8-bit pixels of a base mode, such as L, and from
+    there to sRGB, by the first of these that the image has: a colour signal, or a colour profile.
+    """
     if grey_range is None:
-        mode, to_base_mode = _base_mode_converter(image, name)
+        base_mode, to_base_mode = _base_mode_converter(image, name)
     else:
-        mode, to_base_mode = "L", _stretch_converter(grey_range, name)
+        base_mode, to_base_mode = "L", _stretch_converter(grey_range, name)
     signal = _non_srgb_signal(image)
     if signal is not None:
         return _signal_converter(signal, to_base_mode, name)
-    profile_to_srgb = _profile_to_srgb_converter(mode, image.info.get("icc_profile"))
+    profile_to_srgb = _profile_to_srgb_converter(base_mode, image.info.get("icc_profile"))
     if profile_to_srgb is not None:
         return lambda strip: profile_to_srgb(to_base_mode(strip))
-    if mode == "LAB":
+    if base_mode == "LAB":
         raise InputError(
             "this version of Pillow cannot convert LAB; export it as RGB first", path=name
         )
-    if mode == "RGB":
+    if base_mode == "RGB":
         return to_base_mode
     return lambda strip: to_base_mode(strip).convert("RGB")
 

@@ -74,13 +74,14 @@ def read_xmp_packets(image: Image.Image) -> XmpPackets:
 
 def xmp_packets_in(content: bytes) -> Iterator[bytes]:
     """Yield every XMP packet in a file's bytes."""
-    end = 0
-    while (start := content.find(_BEGIN, end)) >= 0:
-        end = content.find(_END, start)
-        if end < 0:
+    start = content.find(_BEGIN)
+    while start >= 0:
+        closing_tag = content.find(_END, start)
+        if closing_tag < 0:
             return
-        end += len(_END)
+        end = closing_tag + len(_END)
         yield content[start:end]
+        start = content.find(_BEGIN, end)
 
 
 def _too_large_error(byte_count: int, name: str) -> InputError:
@@ -144,19 +145,22 @@ def _join_extended_parts(parts: Sequence[bytes], name: str) -> bytes:
     """
     if not parts or any(len(part) < _PART_HEADER_BYTES for part in parts):
         raise InputError("its extended XMP is missing", path=name)
-    length = int.from_bytes(parts[0][32:36], "big")
-    if length > _MAX_BYTES:
-        raise _too_large_error(length, name)
-    packet = bytearray(length)
-    copied = 0
+    packet_length = int.from_bytes(parts[0][32:36], "big")
+    if packet_length > _MAX_BYTES:
+        raise _too_large_error(packet_length, name)
+    packet = bytearray(packet_length)
+    copied_bytes = 0
     for part in parts:
         offset, content = int.from_bytes(part[36:40], "big"), part[_PART_HEADER_BYTES:]
-        if offset + len(content) > length:
+        end = offset + len(content)
+        if end > packet_length:
             raise InputError("its extended XMP is inconsistent", path=name)
-        packet[offset : offset + len(content)] = content
-        copied += len(content)
-    if copied < length:
-        raise InputError(f"its extended XMP is truncated: {copied} of {length} bytes", path=name)
+        packet[offset:end] = content
+        copied_bytes += len(content)
+    if copied_bytes < packet_length:
+        raise InputError(
+            f"its extended XMP is truncated: {copied_bytes} of {packet_length} bytes", path=name
+        )
     return bytes(packet)
 
 
