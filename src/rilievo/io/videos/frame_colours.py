@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from rilievo.arrays.shapes import Pixels, UInt16
+from rilievo.arrays.shapes import Float32, Pixels, UInt16
 from rilievo.errors import InputError
 from rilievo.io.colour_signals import DEFAULT_PEAK, ColourSignal
 from rilievo.io.videos.container import ColorRange, Colorspace, VideoFrame
@@ -92,29 +92,38 @@ def srgb_pixels(
 def _deep_rgb(
     picture: VideoFrame, shape: tuple[int, int], signal: ColourSignal
 ) -> UInt16[np.ndarray, "h w 3"]:
-    """Convert a frame to R'G'B' of 16 bits; FFmpeg's own conversion from YCbCr rounds to 8 bits."""
+    """Convert a frame to R'G'B' of 16 bits; FFmpeg's own conversion from YCbCr rounds to 8 bits.
+
+    The matrices are those of ITU-T H.273: luma is Y = kr R + kg G + kb B with kr + kg + kb = 1, and
+    chroma is Cr = (R - Y) / (2 - 2 kr) and Cb = (B - Y) / (2 - 2 kb).
+    """
     height, width = shape
     if picture.format.is_rgb:
         return picture.to_ndarray(format="rgb48le", width=width, height=height)
-    planes = picture.to_ndarray(format="yuv444p16le", width=width, height=height, channel_last=True)
-
-    y, cb, cr = np.moveaxis(planes.astype(np.float32), 2, 0)
-    if picture.color_range == ColorRange.JPEG:
-        # Full range. Samples of fewer than 16 bits are stored in the upper bits.
-        bits = picture.format.components[0].bits
-        max_value = np.float32((2**bits - 1) * 2 ** (16 - bits))
-        y, cb, cr = y / max_value, (cb - 2**15) / max_value, (cr - 2**15) / max_value
-    else:
-        # Limited range: 16 to 235 for luma, 16 to 240 for chroma.
-        y, cb, cr = (y / 256 - 16) / 219, (cb / 256 - 128) / 224, (cr / 256 - 128) / 224
-
-    # Y = kr R + kg G + kb B with kr + kg + kb = 1, Cr = (R - Y) / (2 - 2 kr), Cb likewise.
+    codes = picture.to_ndarray(format="yuv444p16le", width=width, height=height, channel_last=True)
+    y, cb, cr = _decode_ycbcr(codes.astype(np.float32), picture)
     kr, kb = _LUMA_COEFFICIENTS[_matrix(picture, signal)]
     red = y + 2 * (1 - kr) * cr
     blue = y + 2 * (1 - kb) * cb
     green = (y - kr * red - kb * blue) / (1 - kr - kb)
     rgb = np.stack([red, green, blue], axis=2).clip(0, 1)
     return np.rint(rgb * np.float32(65535)).astype(np.uint16)
+
+
+def _decode_ycbcr(
+    codes: Float32[np.ndarray, "h w 3"], picture: VideoFrame
+) -> tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
+    """Convert codes of 16 bits to Y' in 0..1, and Cb and Cr in -0.5..0.5, by the frame's range."""
+    y_codes, cb_codes, cr_codes = np.moveaxis(codes, 2, 0)
+    if picture.color_range == ColorRange.JPEG:
+        # Full range. Samples of fewer than 16 bits are stored in the upper bits.
+        bits = picture.format.components[0].bits
+        max_code = np.float32((2**bits - 1) * 2 ** (16 - bits))
+        return y_codes / max_code, (cb_codes - 2**15) / max_code, (cr_codes - 2**15) / max_code
+    # Limited range, in levels of 8 bits: 16 to 235 for luma, 16 to 240 for chroma.
+    y = (y_codes / 256 - 16) / 219
+    cb, cr = (cb_codes / 256 - 128) / 224, (cr_codes / 256 - 128) / 224
+    return y, cb, cr
 
 
 def _matrix(picture: VideoFrame, signal: ColourSignal) -> int:
@@ -128,23 +137,39 @@ def _matrix(picture: VideoFrame, signal: ColourSignal) -> int:
 
 
 def _stated_peak(picture: VideoFrame) -> float | None:
-    """Read the luminance of the brightest pixel [cd/m²] from MaxCLL or the mastering display."""
-    level = picture.side_data.get("CONTENT_LIGHT_LEVEL")
-    if level is not None:
-        brightest = float(np.frombuffer(bytes(level), np.uint32)[0])  # pyright: ignore[reportArgumentType]
-        if _MIN_PEAK <= brightest <= _MAX_PEAK:
-            return brightest
+    """Read the luminance of the brightest pixel [cd/m²] from MaxCLL or the mastering display.
+
+    Return None if neither is stated, or plausible.
+    """
+    for luminance in (_max_content_light(picture), _max_display_luminance(picture)):
+        if luminance is not None and _MIN_PEAK <= luminance <= _MAX_PEAK:
+            return luminance
+    return None
+
+
+def _max_content_light(picture: VideoFrame) -> float | None:
+    """Read MaxCLL, the light of the video's brightest pixel [cd/m²]; None if it is not stated."""
+    light_levels = picture.side_data.get("CONTENT_LIGHT_LEVEL")
+    if light_levels is None:
+        return None
+    return float(np.frombuffer(bytes(light_levels), np.uint32)[0])  # pyright: ignore[reportArgumentType]
+
+
+def _max_display_luminance(picture: VideoFrame) -> float | None:
+    """Read the largest luminance of the mastering display [cd/m²]; None if it is not stated.
+
+    FFmpeg's AVMasteringDisplayMetadata has fractions for x and y of three primaries and of white,
+    for the smallest and the largest luminance, and at the end two flags: whether it has primaries,
+    and whether it has luminance.
+    """
     display = picture.side_data.get("MASTERING_DISPLAY_METADATA")
     if display is None:
         return None
-    # FFmpeg's AVMasteringDisplayMetadata: fractions for x and y of three primaries and of white,
-    # for the minimum and the maximum luminance, and at the end two flags.
     numbers = np.frombuffer(bytes(display), np.int32).astype(np.float64)  # pyright: ignore[reportArgumentType]
-    *_, numerator, denominator, _, has_luminance = numbers
+    *_, numerator, denominator, _has_primaries, has_luminance = numbers
     if not has_luminance or denominator <= 0:
         return None
-    luminance = numerator / denominator
-    return luminance if _MIN_PEAK <= luminance <= _MAX_PEAK else None
+    return numerator / denominator
 
 
 def _has_base_layer(picture: VideoFrame) -> bool:

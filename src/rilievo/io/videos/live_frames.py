@@ -106,13 +106,14 @@ def _decode_live(
                 raise InputError(
                     "the source has no video track; choose a camera or a video stream", path=name
                 )
+            stream = container.streams.video[0]
             frames = container.decode(video=0)
             if fps is not None:
-                frames = _thin_frames(frames, container.streams.video[0], fps)
+                frames = _thin_frames(frames, stream, fps)
             for frame in frames:
-                shape = square_shape(container.streams.video[0])
+                shape = square_shape(stream)
                 check_size(name, shape)
-                if not frame_count:
+                if frame_count == 0:
                     check_signal(frame, name)
                     signal = frame_signal(frame)
                     peak = signal.peak
@@ -120,9 +121,9 @@ def _decode_live(
                         notify(note_about(name, signal.note))
                 yield frame_orientation(frame).apply(srgb_pixels(frame, shape, peak=peak))
                 frame_count += 1
+    except InputError:
+        raise
     except (FFmpegError, OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
         after = f" after frame {frame_count}" if frame_count else ""
         raise InputError(
             f"the source cannot be read{after} ({reason(error)})", path=name
@@ -155,7 +156,8 @@ def _frames_with_steady_times(
     last_pts: int | None = None
     for frame in frames:
         elapsed = step if frame.pts is None or last_pts is None else frame.pts - last_pts
-        time += elapsed if 0 < elapsed <= longest_gap else step
+        is_plausible = 0 < elapsed <= longest_gap
+        time += elapsed if is_plausible else step
         last_pts = frame.pts
         yield time, frame
 

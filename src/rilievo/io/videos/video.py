@@ -64,14 +64,16 @@ class Orientation:
 def frame_orientation(picture: VideoFrame) -> Orientation:
     """Read the orientation from the display matrix (a b u; c d v; x y w) in 16.16 fixed point.
 
-    A stored pixel (p, q) is shown at (a p + c q, b p + d q). Only multiples of 90 degrees and
-    mirror images are supported.
+    A stored pixel in column p and row q is shown in column a p + c q and row b p + d q. Only
+    multiples of 90 degrees and mirror images are supported, in which either a and d or b and c are
+    0. The latter exchange columns and rows, and a negative number mirrors what it maps to.
     """
     data = picture.side_data.get("DISPLAYMATRIX")
     if data is None:
         return Orientation(transpose=False, mirror_rows=False, mirror_columns=False)
     a, b, _, c, d, *_ = (int(value) for value in np.frombuffer(bytes(data), np.int32))  # pyright: ignore[reportArgumentType]
-    if abs(b) + abs(c) > abs(a) + abs(d):
+    exchanges_axes = abs(b) + abs(c) > abs(a) + abs(d)
+    if exchanges_axes:
         return Orientation(transpose=True, mirror_rows=b < 0, mirror_columns=c < 0)
     return Orientation(transpose=False, mirror_rows=d < 0, mirror_columns=a < 0)
 
@@ -92,24 +94,28 @@ def nearest_in_time(
 ) -> Iterator[tuple[int, Item]]:
     """Yield the frames nearest to evenly spaced times, each at most once.
 
-    All times are in ticks. ``spacing`` is their distance, and the last frame is shown for ``step``.
+    Args:
+        timed: Frames with their times [ticks], which increase.
+        spacing: Distance of the times [ticks], the first of which is that of the first frame.
+        step: Time for which the last frame is shown [ticks].
     """
-    target_time = Fraction(0)  # from the first frame on
-    previous: tuple[int, Item] | None = None
-    start = 0
-    for ticks, item in timed:
-        if previous is None:
-            start = ticks
-        else:
-            previous_ticks, _ = previous
-            # Up to halfway the previous frame is the nearest one, and also at halfway itself.
-            halfway = Fraction(previous_ticks + ticks, 2) - start
-            if target_time <= halfway:
-                yield previous
-                target_time = (math.floor(halfway / spacing) + 1) * spacing
-        previous = ticks, item
-    if previous is not None and target_time < previous[0] - start + Fraction(step, 2):
-        yield previous
+    frames = iter(timed)
+    first = next(frames, None)
+    if first is None:
+        return
+    start, item = first
+    ticks = start
+    target_time = Fraction(0)  # after the first frame, the earliest without a frame so far
+    for next_ticks, next_item in frames:
+        # Up to halfway, this frame is the nearest one, and also at halfway itself.
+        halfway = Fraction(ticks + next_ticks, 2) - start
+        if target_time <= halfway:
+            yield ticks, item
+            target_time = (math.floor(halfway / spacing) + 1) * spacing
+        ticks, item = next_ticks, next_item
+    middle_of_last_frame = ticks - start + Fraction(step, 2)
+    if target_time < middle_of_last_frame:
+        yield ticks, item
 
 
 class VideoReader(FrameSource):
@@ -161,12 +167,21 @@ class VideoReader(FrameSource):
         if not self.frame_estimate and self._expected_end is not None:
             self.frame_estimate = round(self._expected_end * self.rate)
 
-        fps = self._fps
         self._source_rate = self.rate
-        # A variable rate is above its average at times, so fps may drop frames there.
-        highest_rate = max(self.rate, stream.guessed_rate or 0)
-        self._drops_frames = fps is not None and fps < _SAME_RATE * highest_rate
-        if fps is not None and self._drops_frames and fps < self.rate:
+        self._drops_frames = False
+        if self._fps is not None:
+            self._reduce_rate(
+                self._fps, highest_rate=max(self.rate, stream.guessed_rate or self.rate)
+            )
+
+    def _reduce_rate(self, fps: Fraction, *, highest_rate: Fraction) -> None:
+        """Decide whether frames are dropped for ``fps``, and reduce the rate and the estimate.
+
+        A variable rate is above its average at times, up to ``highest_rate``, so that frames may be
+        dropped there even if the average is not reduced.
+        """
+        self._drops_frames = fps < _SAME_RATE * highest_rate
+        if self._drops_frames and fps < self.rate:
             if self.frame_estimate:
                 self.frame_estimate = math.ceil(self.frame_estimate * fps / self.rate)
             self.rate = fps
@@ -204,26 +219,21 @@ class VideoReader(FrameSource):
 
     def _describe_damage(self, decoded: "_DecodedFrames") -> str | None:
         """Describe the damage after all frames were decoded; None if there is none."""
-        faults: list[str] = []
-        damage = decoded.damage
-        if damage.packet_count:
-            first = "" if damage.packet_count == 1 else "the first "
-            faults.append(
-                f"it has {count_text(damage.packet_count, 'broken packet')}, {first}after "
-                f"{count_text(damage.frames_before, 'frame')}"
-            )
-        tolerance = max(_MIN_END_TOLERANCE, _END_TOLERANCE_FRAMES / self._source_rate)
-        expected_end = self._expected_end
-        if expected_end is not None and decoded.end < expected_end - tolerance:
-            faults.append(
-                f"it ends at {float(decoded.end):.2f} s instead of {float(expected_end):.2f} s"
-            )
+        faults = [*_packet_faults(decoded.damage), *self._early_end_faults(decoded.end)]
         if not faults:
             return None
         verb = "was" if decoded.frame_count == 1 else "were"
         frames_read = f"{count_text(decoded.frame_count, 'frame')} {verb} read"
         description = "; ".join((*faults, frames_read))
         return f"{printable(self.path)}: the video is broken: {description}"
+
+    def _early_end_faults(self, end: Fraction) -> list[str]:
+        """Describe an end [s] that is earlier than the header says; empty if it is not."""
+        tolerance = max(_MIN_END_TOLERANCE, _END_TOLERANCE_FRAMES / self._source_rate)
+        expected_end = self._expected_end
+        if expected_end is None or end >= expected_end - tolerance:
+            return []
+        return [f"it ends at {float(end):.2f} s instead of {float(expected_end):.2f} s"]
 
     def _notes_at_end(self, decoded: "_DecodedFrames", kept_count: int) -> list[str]:
         """Return notes on an ``fps`` that kept all frames, and on times that jump."""
@@ -246,6 +256,17 @@ class VideoReader(FrameSource):
         return notes
 
 
+def _packet_faults(damage: Damage) -> list[str]:
+    """Describe the broken packets of a video; empty if there are none."""
+    if not damage.packet_count:
+        return []
+    first = "" if damage.packet_count == 1 else "the first "
+    return [
+        f"it has {count_text(damage.packet_count, 'broken packet')}, {first}after "
+        f"{count_text(damage.frames_before, 'frame')}"
+    ]
+
+
 class _DecodedFrames:
     """Frames of a video with strictly increasing times, in which long gaps are closed.
 
@@ -266,25 +287,26 @@ class _DecodedFrames:
 
     def __iter__(self) -> Iterator[tuple[int, VideoFrame]]:
         """Yield each frame with its time, from which the gaps before it are subtracted [ticks]."""
-        previous: int | None = None
+        previous_ticks: int | None = None
         closed_ticks = 0
         for picture in decode_frames(self._file, self.damage):
-            ticks = _next_ticks(picture, previous, self.step)
-            if previous is not None and (ticks - previous) * self._time_base > LONGEST_GAP:
-                closed_ticks += ticks - previous - self.step
-                seconds = float((ticks - previous) * self._time_base)
-                self.gaps.append(f"{seconds:,.0f} s at frame {self.frame_count}")
+            ticks = _ticks_after(previous_ticks, picture, self.step)
+            elapsed_ticks = 0 if previous_ticks is None else ticks - previous_ticks
+            elapsed = elapsed_ticks * self._time_base  # [s]
+            if elapsed > LONGEST_GAP:
+                closed_ticks += elapsed_ticks - self.step
+                self.gaps.append(f"{float(elapsed):,.0f} s at frame {self.frame_count}")
             self.end = (ticks + (picture.duration or self.step)) * self._time_base
             self.frame_count += 1
-            previous = ticks
+            previous_ticks = ticks
             yield ticks - closed_ticks, picture
 
 
-def _next_ticks(picture: VideoFrame, previous: int | None, step: int) -> int:
+def _ticks_after(previous_ticks: int | None, picture: VideoFrame, step: int) -> int:
     """Return the time of a frame, or the next possible time if it has none or is not later."""
     if picture.pts is None:
-        return 0 if previous is None else previous + step
-    return picture.pts if previous is None else max(picture.pts, previous + 1)
+        return 0 if previous_ticks is None else previous_ticks + step
+    return picture.pts if previous_ticks is None else max(picture.pts, previous_ticks + 1)
 
 
 def _square_pixels_note(stream: VideoStream, shape: tuple[int, int]) -> str:

@@ -204,19 +204,10 @@ def _add_video_stream(
     path: Path, container: OutputContainer, video_format: VideoFormat
 ) -> VideoStream:
     """Add the stream of frames to a container, with the codec of the format."""
-    is_picture = video_format.coding is Coding.PICTURE
-    codec = "libx264" if is_picture else "ffv1"
+    codec = "libx264" if video_format.coding is Coding.PICTURE else "ffv1"
     try:
-        if is_picture:
-            # With its macroblock tree, x264 is not reproducible on processors with AVX-512. Without
-            # the tree, CRF 19 gives the quality that CRF 18 gives with it.
-            options = {"crf": "19", "preset": "veryfast", "mbtree": "0"}
-            stream = container.add_stream(codec, rate=video_format.rate, options=options)
-            stream.pix_fmt = "yuv420p"
-            stream.codec_context.colorspace = _BT709
-            stream.codec_context.color_primaries = _BT709
-            stream.codec_context.color_trc = _BT709
-            stream.codec_context.color_range = _LIMITED_RANGE
+        if video_format.coding is Coding.PICTURE:
+            stream = _add_picture_stream(container, video_format.rate)
         else:
             options = {"level": "3", "slicecrc": "1"}
             stream = container.add_stream(codec, rate=video_format.rate, options=options)
@@ -228,6 +219,20 @@ def _add_video_stream(
     stream.height, stream.width = video_format.coded_size
     stream.codec_context.time_base = video_format.time_base
     stream.time_base = video_format.time_base
+    return stream
+
+
+def _add_picture_stream(container: OutputContainer, rate: Fraction) -> VideoStream:
+    """Add a stream of 8-bit pictures, with the colours of BT.709 in limited range."""
+    # With its macroblock tree, x264 is not reproducible on processors with AVX-512. Without the
+    # tree, CRF 19 gives the quality that CRF 18 gives with it.
+    options = {"crf": "19", "preset": "veryfast", "mbtree": "0"}
+    stream = container.add_stream("libx264", rate=rate, options=options)
+    stream.pix_fmt = "yuv420p"
+    stream.codec_context.colorspace = _BT709
+    stream.codec_context.color_primaries = _BT709
+    stream.codec_context.color_trc = _BT709
+    stream.codec_context.color_range = _LIMITED_RANGE
     return stream
 
 
