@@ -155,11 +155,13 @@ def npz_crc32(archive: zipfile.ZipFile) -> int:
     Other arrays may be added or changed without an effect on it.
     """
     crc_by_member = {member.filename: member.CRC for member in archive.infolist()}
-    members = [f"{name}.npy" for name in _DEPTH_ARRAYS]
-    listing = "".join(
-        f"{member} {crc_by_member[member]:08x}\n" for member in members if member in crc_by_member
-    )
-    return zlib.crc32(listing.encode())
+    possible_members = [f"{name}.npy" for name in _DEPTH_ARRAYS]
+    lines = [
+        f"{member} {crc_by_member[member]:08x}\n"
+        for member in possible_members
+        if member in crc_by_member
+    ]
+    return zlib.crc32("".join(lines).encode())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,13 +260,15 @@ def is_ours_or_blank(path: Path) -> bool:
             head, tail = _first_and_last_bytes(path, _SEARCHED_BYTES)
     except OSError:
         return False
-    if any(mark in head or mark in tail for mark in _MARKS):
+    has_mark = any(mark in head or mark in tail for mark in _MARKS)
+    has_signature = any(
+        path.name.endswith(name_ends) and head.startswith(signature)
+        for name_ends, signature in _SIGNATURES.items()
+    )
+    if has_mark or has_signature:
         return True
-    for name_ends, signature in _SIGNATURES.items():
-        if path.name.endswith(name_ends) and head.startswith(signature):
-            return True
-    is_zip_start = path.suffix == ".npz" and head.startswith(b"PK")
-    if is_zip_start and not zipfile.is_zipfile(path):
+    begins_like_npz = path.suffix == ".npz" and head.startswith(b"PK")
+    if begins_like_npz and not zipfile.is_zipfile(path):
         return True  # An npz that was cut off lacks the list of its members, at the end.
     return is_blank(path)
 
@@ -360,11 +364,12 @@ def _rename_pending(checksums: Path, names: Sequence[str]) -> None:
             remove(path)
         return
     for name, path in pending_paths.items():
+        final_path = checksums.with_name(name)
         if name not in pending_sums:
             remove(path)
-            remove(checksums.with_name(name))
+            remove(final_path)
         elif os.path.lexists(path):
-            rename(path, checksums.with_name(name))
+            rename(path, final_path)
     # The names must be on the disk before the new checksums replace the old ones.
     sync_folder(checksums.parent)
     rename(pending_path(checksums), checksums)

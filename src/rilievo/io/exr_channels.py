@@ -113,13 +113,15 @@ class ExrChannels:
 
         missing = np.nan if stored.dtype.kind == "f" else 0
         picture = np.full(self._picture_shape, missing, stored.dtype)
+        # The overlap of both windows begins at this pixel of the picture, and at this stored pixel.
         top, left = self._offset
-        rows, columns = self._overlap_shape
-        first_row, first_column = max(top, 0), max(left, 0)
-        picture[first_row : first_row + rows, first_column : first_column + columns] = stored[
-            first_row - top : first_row - top + rows,
-            first_column - left : first_column - left + columns,
-        ]
+        picture_row, picture_column = max(top, 0), max(left, 0)
+        stored_row, stored_column = picture_row - top, picture_column - left
+        height, width = self._overlap_shape
+        overlap = stored[stored_row : stored_row + height, stored_column : stored_column + width]
+        picture[picture_row : picture_row + height, picture_column : picture_column + width] = (
+            overlap
+        )
         return picture
 
     @property

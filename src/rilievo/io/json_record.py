@@ -161,11 +161,11 @@ def _parse_union(union: Any, data: Any, path: str) -> Any:
 def _parse_tuple(item_types: tuple[Any, ...], data: Any, path: str) -> tuple[Any, ...]:
     if not isinstance(data, list):
         _raise_unexpected("a list", data, path)
-    if item_types[-1] is Ellipsis:  # tuple[T, ...]
-        item_types = (item_types[0],) * len(data)
-    if len(data) != len(item_types):
-        _raise_unexpected(f"a list of {len(item_types)} values", data, path)
-    pairs = zip(item_types, data, strict=True)
+    has_any_length = item_types[-1] is Ellipsis  # tuple[T, ...]
+    type_of_each = (item_types[0],) * len(data) if has_any_length else item_types
+    if len(data) != len(type_of_each):
+        _raise_unexpected(f"a list of {len(type_of_each)} values", data, path)
+    pairs = zip(type_of_each, data, strict=True)
     return tuple(
         _parse_value(item_type, item, f"{path}[{index}]")
         for index, (item_type, item) in enumerate(pairs)
@@ -252,17 +252,26 @@ class _NameCheck:
     synonyms: Mapping[str, str]
 
     def check(self, value_type: Any, data: Any, prefix: str) -> None:
-        """Check the names in a part of the data, whose path is "" or ends in a dot (``prefix``)."""
-        for inner_type in get_args(value_type):
-            if get_origin(value_type) is tuple and isinstance(data, list):
-                for item in data:
-                    self.check(inner_type, item, prefix)
-            elif get_origin(value_type) in (Union, types.UnionType):
-                self.check(inner_type, data, prefix)
-        if not is_dataclass(value_type) or not isinstance(data, dict):
-            return
+        """Check the names in a part of the data, whose path is "" or ends in a dot (``prefix``).
 
-        field_types = _field_types(value_type)
+        Names are those of dataclasses, which may be nested in tuples and in unions with None.
+        Values of the wrong kind are refused later, when they are parsed.
+        """
+        origin = get_origin(value_type)
+        if origin is tuple and isinstance(data, list):
+            for item_type in get_args(value_type):
+                for item in data:
+                    self.check(item_type, item, prefix)
+        elif origin in (Union, types.UnionType):
+            for choice in get_args(value_type):
+                self.check(choice, data, prefix)
+        elif is_dataclass(value_type) and isinstance(data, dict):
+            self._check_fields(_field_types(value_type), data, prefix)
+
+    def _check_fields(
+        self, field_types: Mapping[str, Any], data: Mapping[Any, Any], prefix: str
+    ) -> None:
+        """Check the names of a dataclass, and those in its values."""
         for name, value in data.items():
             if name not in field_types:
                 hint = self._suggest(str(name), field_types)

@@ -237,24 +237,30 @@ def find_renamed_record(path: Path) -> ListedFile | None:
 
     Returns None if no record has the checksum of the file.
     """
-    sha256 = ""
+    file_sha256: str | None = None
     for record_path in sorted(path.parent.glob(f"*{SUFFIX}"))[:_MAX_SEARCHED_RECORDS]:
         try:
             text = read_text(record_path)
             if FORMAT not in text[:200]:
                 continue
-            # The file may be large, so its checksum is computed only if there is a record at all.
-            sha256 = sha256 or compute_file_sum(path).sha256
-            if sha256 not in text:
+            if file_sha256 is None:
+                # The file may be large, so its checksum is computed only if there is a record.
+                file_sha256 = compute_file_sum(path).sha256
+            if file_sha256 not in text:
                 continue
             sidecar = parse_sidecar(text, printable(record_path))
         except (RilievoError, OSError):
             continue
         for file_facts in sidecar.files:
-            frame_sums = (file_facts.frames or {}).values()
-            if sha256 in (file_facts.sha256, *[frame_sum.sha256 for frame_sum in frame_sums]):
+            if file_sha256 in _listed_sha256(file_facts):
                 return ListedFile(path=record_path, sidecar=sidecar, file_facts=file_facts)
     return None
+
+
+def _listed_sha256(file_facts: FileFacts) -> set[str | None]:
+    """Collect the SHA-256 of a listed file, and of the frames if it is a folder of frames."""
+    frame_sums = (file_facts.frames or {}).values()
+    return {file_facts.sha256, *(frame_sum.sha256 for frame_sum in frame_sums)}
 
 
 def find_clip_record(path: Path) -> ListedFile | None:

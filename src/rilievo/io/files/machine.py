@@ -130,14 +130,20 @@ def _bytes_left_in_groups(root: Path, free_swap: int) -> Iterator[int]:
             top, files = mount / "memory", _CGROUP_V1_FILES
         else:
             continue
-        # The parents of a group limit it too. In a container, the path may be one of the host that
-        # does not exist here, so the top is always read.
-        group = top / path.strip("/")
-        for folder in dict.fromkeys((group, *group.parents, top)):
-            if folder.is_relative_to(top):
-                free = _bytes_left_in_group(folder, files, free_swap)
-                if free is not None:
-                    yield free
+        for folder in _folders_of_group(top / path.strip("/"), top):
+            free = _bytes_left_in_group(folder, files, free_swap)
+            if free is not None:
+                yield free
+
+
+def _folders_of_group(group: Path, top: Path) -> list[Path]:
+    """List the folders of a control group and of its parents up to the top, which limit it, too.
+
+    In a container, the path of the group may be one of the host that does not exist here, so the
+    top is always listed.
+    """
+    distinct_folders = dict.fromkeys((group, *group.parents, top))
+    return [folder for folder in distinct_folders if folder.is_relative_to(top)]
 
 
 def _bytes_left_in_group(folder: Path, files: _GroupFiles, free_swap: int) -> int | None:

@@ -55,27 +55,39 @@ def find_numbered_files(pattern: Path) -> NumberedFiles:
     Raises:
         InputError: If the folder cannot be listed.
     """
-    match = _NUMBER_PATTERN.search(pattern.name)
-    assert match is not None, "the caller has checked the pattern"
-    digits = int(match[1] or 1) if match[2] is None else len(match[2])
-    before, after = pattern.name[: match.start()], pattern.name[match.end() :]
-    if match[2] is None:  # as printf has it
-        before, after = before.replace("%%", "%"), after.replace("%%", "%")
     try:
         names = os.listdir(pattern.parent)
     except OSError as error:
         raise InputError(f"cannot list its folder ({reason(error)})", path=pattern) from error
-    number = rf"(?:[0-9]{{{digits}}}|[1-9][0-9]{{{digits},17}})"
-    expression = re.compile(f"{re.escape(before)}({number}){re.escape(after)}")
-    matches = [found for found in map(expression.fullmatch, names) if found is not None]
-    found = sorted((int(found[1]), found[0]) for found in matches)
-    numbers = [number for number, _ in found]
+    numbered_name = _numbered_name_expression(pattern)
+    matches = [numbered_name.fullmatch(name) for name in names]
+    numbers_and_names = sorted((int(match[1]), match[0]) for match in matches if match is not None)
+    numbers = [number for number, _ in numbers_and_names]
     step = math.gcd(*(number - numbers[0] for number in numbers[1:])) or 1
     return NumberedFiles(
-        paths=tuple(pattern.parent / name for _, name in found),
+        paths=tuple(pattern.parent / name for _, name in numbers_and_names),
         places=tuple((number - numbers[0]) // step for number in numbers),
         missing_note=_missing_note(numbers, step, pattern),
     )
+
+
+def _numbered_name_expression(pattern: Path) -> re.Pattern[str]:
+    """Build the regular expression of a pattern's names, whose group 1 is the number.
+
+    A number has as many digits as the pattern says, with zeros in front, or more digits without.
+    """
+    placeholder = _NUMBER_PATTERN.search(pattern.name)
+    assert placeholder is not None, "the caller has checked the pattern"
+    before, after = pattern.name[: placeholder.start()], pattern.name[placeholder.end() :]
+    printf_digits, hashes = placeholder.groups()
+    if hashes is None:
+        digits = int(printf_digits or 1)
+        # printf writes %% for a percent sign.
+        before, after = before.replace("%%", "%"), after.replace("%%", "%")
+    else:
+        digits = len(hashes)
+    number = rf"(?:[0-9]{{{digits}}}|[1-9][0-9]{{{digits},17}})"
+    return re.compile(f"{re.escape(before)}({number}){re.escape(after)}")
 
 
 def _missing_note(numbers: list[int], step: int, pattern: Path) -> str | None:

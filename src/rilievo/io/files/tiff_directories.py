@@ -113,19 +113,24 @@ def check_tiff_tags(file: IO[bytes], name: str) -> None:
 
 
 def _check_directories(directories: _TiffDirectories, name: str) -> None:
-    """Check the first directory, and the directories to which its tags lead."""
-    offsets = [directories.first]
+    """Check the first directory, and the directories to which its tags lead.
+
+    Pages that follow the first are not read.
+    """
+    offsets_left = [directories.first]
     visited: set[int] = set()
-    while offsets:
-        offset = offsets.pop()
+    while offsets_left:
+        offset = offsets_left.pop()
         if offset in visited or len(visited) > _MAX_PAGES:
             continue
         visited.add(offset)
-        tags, _ = directories.read_directory(offset, name)
-        # Pages that follow the first are not read. Pillow skips a tag that is larger than the file.
-        tags = [(tag_id, tag) for tag_id, tag in tags if tag.size <= directories.size]
-        _check_tags(tags, directories, name)
-        offsets += [directories.tag_value(tag, 0) for tag_id, tag in tags if tag_id in _SUBDIR_TAGS]
+        stated_tags, _ = directories.read_directory(offset, name)
+        # Pillow skips a tag that is larger than the file.
+        read_tags = [(tag_id, tag) for tag_id, tag in stated_tags if tag.size <= directories.size]
+        _check_tags(read_tags, directories, name)
+        offsets_left += [
+            directories.tag_value(tag, 0) for tag_id, tag in read_tags if tag_id in _SUBDIR_TAGS
+        ]
 
 
 def has_further_tiff_pages(file: IO[bytes]) -> bool:
@@ -137,7 +142,8 @@ def has_further_tiff_pages(file: IO[bytes]) -> bool:
         if not tags:
             return False
         subfile_bits = directories.tag_value(dict(tags).get(_SUBFILE), 0)
-        if subfile_bits & ~_PAGE_BIT == 0:
+        is_preview_or_mask = subfile_bits & ~_PAGE_BIT != 0
+        if not is_preview_or_mask:
             return True
         offset = next_offset
     return False
@@ -177,10 +183,11 @@ def _count_max_strips(tags: Sequence[tuple[int, _Tag]], directories: _TiffDirect
 
     height = value_of(_HEIGHT, _MAX_TAGS)
     width = value_of(_WIDTH, _MAX_TAGS)
+    strip_count = height  # of one row each
     tile_count = math.ceil(height / _MIN_TILE_SIDE) * math.ceil(width / _MIN_TILE_SIDE)
     is_planar = value_of(_PLANAR, 1) == 2
-    plane_count = value_of(_SAMPLES, 1) if is_planar else 1
-    return min(max(height, tile_count, 1) * min(plane_count, _MAX_SAMPLES), _MAX_STRIPS)
+    plane_count = min(value_of(_SAMPLES, 1), _MAX_SAMPLES) if is_planar else 1
+    return min(max(strip_count, tile_count, 1) * plane_count, _MAX_STRIPS)
 
 
 def _tiff_error(name: str, found: str, expected: str) -> InputError:
