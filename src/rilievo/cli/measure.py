@@ -4,7 +4,7 @@ import csv
 import json
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -39,7 +39,7 @@ from rilievo.options.run_options import TrustOptions
 from rilievo.predicting.metres.size_files import find_sparse_file, read_photo_sizes
 from rilievo.predicting.photographs.images import predict
 from rilievo.predicting.photographs.named_camera import with_camera
-from rilievo.predicting.regions.region_runs import measure_regions
+from rilievo.predicting.regions.region_runs import MeasuredRegion, measure_regions
 from rilievo.predicting.videos.followed_point import (
     followed_point_cells,
     followed_point_record,
@@ -245,7 +245,7 @@ def _follow_point(request: _Arguments, quantity: str, points: Sequence[tuple[flo
     followed_points = measure_followed_point(
         Path(request.photo), points[0], request.frame or 0, partial(_predict_or_read_depth, request)
     )
-    table = csv.writer(sys.stdout, lineterminator="\n")
+    csv_table = csv.writer(sys.stdout, lineterminator="\n")
     records: list[dict[str, Any]] = []
     faults: list[str] = []
     with printing():
@@ -253,24 +253,24 @@ def _follow_point(request: _Arguments, quantity: str, points: Sequence[tuple[flo
             if followed.fault:
                 faults.append(f"frame {followed.frame}: {followed.fault}")
             records.append(followed_point_record(followed, for_terminal))
-            if not request.json:
-                cells = followed_point_cells(followed)
-                if len(records) == 1:
-                    table.writerow(["file", *cells])
-                table.writerow([request.photo, *cells.values()])
+            if request.json:
+                continue
+            cells = followed_point_cells(followed)
+            is_first_row = len(records) == 1
+            if is_first_row:
+                csv_table.writerow(["file", *cells])
+            csv_table.writerow([request.photo, *cells.values()])
         if request.json:
             print(json.dumps({"points": records, "coverage": COVERAGE}, indent=1))
+    if not faults:
+        return 0
+    video = printable(request.photo)
     if len(faults) == len(records):
-        print_to_stderr(f"rilievo: {printable(request.photo)}: {faults[0]}")
+        print_to_stderr(f"rilievo: {video}: {faults[0]}")
         return 2
-    if faults:
-        print_to_stderr(
-            note_about(
-                printable(request.photo),
-                f"there is no distance in {len(faults)} of {len(records)} frames; {faults[0]}",
-            )
-        )
-    return 1 if faults else 0
+    text = f"there is no distance in {len(faults)} of {len(records)} frames; {faults[0]}"
+    print_to_stderr(note_about(video, text))
+    return 1
 
 
 def _remarks_to_print(
@@ -425,8 +425,6 @@ def _measure_regions(arguments: _Arguments) -> int:
     if not is_single_photo:
         _check_no_single_photograph_options(arguments)
     faults: list[str] = []
-    records: list[Any] = []
-    csv_table = csv.writer(sys.stdout, lineterminator="\n")
     measured_regions = measure_regions(
         arguments.photo,
         arguments.box,
@@ -435,30 +433,56 @@ def _measure_regions(arguments: _Arguments) -> int:
         faults.append,
     )
     with printing():
-        for region in measured_regions:
-            record = region_record(region.measured, for_terminal)
-            records.append(
-                {"file": region.file, "frame": region.frame, "measured": record, **region.origin}
-            )
-            if arguments.json:
-                continue
-            if is_single_photo:
-                say(str(region.measured))
-                for remark in region.measured.remarks:
-                    print_to_stderr(for_terminal(note_about(printable(region.file), remark)))
-            else:
-                cells = region_cells(region.measured, for_terminal)
-                is_first_row = len(records) == 1
-                if is_first_row:
-                    csv_table.writerow(["file", "frame", *cells])
-                csv_table.writerow([region.file, region.frame, *cells.values()])
         if arguments.json:
-            print(json.dumps({"things": records, "coverage": COVERAGE}, indent=1))
+            num_measured = _print_regions_as_json(measured_regions)
+        elif is_single_photo:
+            num_measured = _print_regions_as_text(measured_regions)
+        else:
+            num_measured = _print_regions_as_csv(measured_regions)
     for fault in faults:
         print_to_stderr(f"rilievo: {for_terminal(fault)}")
     if not faults:
         return 0
-    return 1 if records else 2
+    return 1 if num_measured else 2
+
+
+def _print_regions_as_json(regions: Iterable[MeasuredRegion]) -> int:
+    """Print one JSON object with all measured objects; return their number."""
+    records = [
+        {
+            "file": region.file,
+            "frame": region.frame,
+            "measured": region_record(region.measured, for_terminal),
+            **region.origin,
+        }
+        for region in regions
+    ]
+    print(json.dumps({"things": records, "coverage": COVERAGE}, indent=1))
+    return len(records)
+
+
+def _print_regions_as_text(regions: Iterable[MeasuredRegion]) -> int:
+    """Print a paragraph for each measured object, and its remarks; return their number."""
+    num_measured = 0
+    for region in regions:
+        num_measured += 1
+        say(str(region.measured))
+        for remark in region.measured.remarks:
+            print_to_stderr(for_terminal(note_about(printable(region.file), remark)))
+    return num_measured
+
+
+def _print_regions_as_csv(regions: Iterable[MeasuredRegion]) -> int:
+    """Print a table with a row for each measured object; return the number of rows."""
+    table = csv.writer(sys.stdout, lineterminator="\n")
+    num_measured = 0
+    for region in regions:
+        cells = region_cells(region.measured, for_terminal)
+        if num_measured == 0:
+            table.writerow(["file", "frame", *cells])
+        table.writerow([region.file, region.frame, *cells.values()])
+        num_measured += 1
+    return num_measured
 
 
 @contextmanager

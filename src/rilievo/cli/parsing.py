@@ -17,8 +17,11 @@ from rilievo.system.terminal import bold, dim, help_width, wrap_line
 
 T = TypeVar("T")
 _NEGATIVE_NUMBER = re.compile(r"-\.?\d")
-_parsed: list[type] = []
-"""Class of the record that was parsed last, so that messages spell options as its command does."""
+_parsed_record_types: list[type] = []
+"""Class of the record that was parsed last, so that messages spell options as its command does.
+
+The list is empty before the first command line, and has one item afterwards.
+"""
 
 
 class HelpShown(SystemExit):
@@ -54,7 +57,7 @@ def parse(
         with printing():
             print(text)
         raise HelpShown(record_type)
-    _parsed[:] = [record_type]
+    _parsed_record_types[:] = [record_type]
     set_terminal_spelling(label)
     return build_record(record_type, parse_words(record_type, arguments, prog))
 
@@ -101,29 +104,38 @@ class _CommandLine:
         return OptionError(f"{text}{separator} '{self.prog} --help' lists the options")
 
     def parse_values(self, words: list[str]) -> Mapping[str, Any]:
-        """Parse all words; return values by option path."""
+        """Parse all words; return values by option path.
+
+        Words after "--" are never flags. What follows a flag is first collected as texts, which are
+        converted once it is clear that no flag is unknown and nothing is missing.
+        """
         end_of_flags = words.index("--") if "--" in words else len(words)
-        words_after_flags = words[end_of_flags + 1 :]
-        try:
-            normalised = list(self.normalise_flags(words[:end_of_flags]))
-            flag_texts, other_words = self.flag_parser().parse_known_args(normalised)
-        except argparse.ArgumentError as error:
-            # argparse names all flags of the argument, such as "-o/--output".
-            option = self.options_by_flag[str(error.argument_name).rpartition("/")[2]]
-            problem = "takes no value" if option.is_switch else f"needs a value: {option.metavar}"
-            raise self.error_with_help(f"{option.label} {problem}") from None
+        flag_texts, other_words = self.collect_flag_texts(words[:end_of_flags])
         # Unknown flags are among the other words. A single "-" and negative numbers are values.
         for word in other_words:
             if word.startswith("-") and word != "-" and not _NEGATIVE_NUMBER.match(word):
                 raise self.unknown_flag_error(word.partition("=")[0])
-        positional_texts = self.positional_texts([*other_words, *words_after_flags])
-        texts = {**vars(flag_texts), **positional_texts}
+        words_after_flags = words[end_of_flags + 1 :]
+        texts = {**flag_texts, **self.positional_texts([*other_words, *words_after_flags])}
         self.check_required(texts)
         return {
             option.path: self.convert_texts(option, texts[option.path])
             for option in self.options
             if option.path in texts
         }
+
+    def collect_flag_texts(self, words: list[str]) -> tuple[Mapping[str, Any], list[str]]:
+        """Collect what follows each flag, by option path; return it and the other words."""
+        try:
+            namespace, other_words = self.flag_parser().parse_known_args(
+                list(self.normalise_flags(words))
+            )
+        except argparse.ArgumentError as error:
+            # argparse names all flags of the argument, such as "-o/--output".
+            option = self.options_by_flag[str(error.argument_name).rpartition("/")[2]]
+            problem = "takes no value" if option.is_switch else f"needs a value: {option.metavar}"
+            raise self.error_with_help(f"{option.label} {problem}") from None
+        return vars(namespace), other_words
 
     def check_required(self, texts: Mapping[str, Any]) -> None:
         """Raise an error if a required option or argument is missing."""
@@ -185,22 +197,32 @@ class _CommandLine:
             else:
                 yield flag
 
-    def positional_texts(self, words: list[str]) -> Mapping[str, Any]:
-        """Assign words without a flag to the options without a flag, in order."""
+    def positional_texts(self, words: Sequence[str]) -> Mapping[str, Any]:
+        """Assign words without a flag to the options without a flag, in order.
+
+        An option that takes many words gets all that are left.
+        """
         texts: dict[str, Any] = {}
+        remaining = deque(words)
         for option in self.options:
-            if not option.flag and option.takes_many:
-                texts[option.path], words = words, []
-            elif not option.flag and words:
-                texts[option.path] = [words.pop(0)]
-        if words:
-            raise self.error_with_help(f"unexpected argument '{words[0]}'")
+            if option.flag:
+                continue
+            if option.takes_many:
+                texts[option.path] = list(remaining)
+                remaining.clear()
+            elif remaining:
+                texts[option.path] = [remaining.popleft()]
+        if remaining:
+            raise self.error_with_help(f"unexpected argument '{remaining[0]}'")
         return texts
 
     def convert_texts(self, option: OptionField, texts: list[Any]) -> Any:
-        """Convert the texts of an option to its value."""
-        is_empty = not texts or any(text in ([], "--") for text in texts)  # argparse may drop "--"
-        if option.flag and is_empty:
+        """Convert the texts of an option to its value.
+
+        The texts of a switch are booleans already.
+        """
+        has_empty_text = any(text in ([], "--") for text in texts)  # argparse may drop "--"
+        if option.flag and (not texts or has_empty_text):
             raise self.error_with_help(f"{option.label} needs a value: {option.metavar}")
         if option.takes_many:
             return tuple(self.convert_text(option, text) for text in texts)
@@ -275,7 +297,9 @@ class _CommandLine:
 
 def label(name: str, value: str = "") -> str:
     """Spell an option for a message: its flag, or the name of an argument without a flag."""
-    options = [option for record_type in _parsed for option in list_options(record_type)]
+    options = [
+        option for record_type in _parsed_record_types for option in list_options(record_type)
+    ]
     labels = {option.name: option.label for option in options}
     labels |= {option.flag[2:].replace("-", "_"): option.label for option in options}
     if value or name not in labels:
@@ -308,30 +332,42 @@ def help_text(
     ``command.OTHER_DEFAULTS``, if it exists, maps option paths to texts that follow the default.
     Unless ``show_all`` is set, a command with many options shows only some.
     """
-    other_defaults: Mapping[str, str] = getattr(command, "OTHER_DEFAULTS", {})
     width = help_width()
     options = list_options(command)
     positional = [option for option in options if not option.flags]
     flagged = [option for option in options if option.flags]
+    shown = flagged
     if len(flagged) > MAX_SHORT_OPTIONS and not show_all:
-        flagged = [option for option in flagged if option.declaration.in_short_help]
+        shown = [option for option in flagged if option.declaration.in_short_help]
+
     usage = f"usage: {prog} [OPTIONS] {' '.join(map(_argument_usage, positional))}"
     lines = [wrap_line(usage, width, len("usage: ")), "", wrap_line(description, width, 0), ""]
+    other_defaults: Mapping[str, str] = getattr(command, "OTHER_DEFAULTS", {})
     if positional:
         lines += [bold("Arguments:"), *_option_entries(positional, width, other_defaults), ""]
-    groups = list(dict.fromkeys(option.group for option in flagged))
-    for title in groups or ["Options"]:  # at least one group, for --help
-        members = [option for option in flagged if option.group == title]
-        lines += [bold(f"{title}:"), *_option_entries(members, width, other_defaults), ""]
-    # The help option follows the last group directly, so it replaces the empty line.
-    lines[-1] = "  -h, --help              Show this help."
-    num_hidden = len(options) - len(positional) - len(flagged)
-    if num_hidden:
-        hidden = count_text(num_hidden, "more option")
+    lines += _option_groups(shown, width, other_defaults)
+    if len(shown) < len(flagged):
+        hidden = count_text(len(flagged) - len(shown), "more option")
         lines += ["", dim(wrap_line(f"{hidden}: {prog} --help --all", width, 2))]
     if examples:
         lines += ["", bold("Examples:"), *_wrap_examples(examples, width)]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _option_groups(
+    options: Sequence[OptionField], width: int, other_defaults: Mapping[str, str]
+) -> list[str]:
+    """Lines that describe options by group, with an empty line between groups.
+
+    The option ``--help`` is the last one of the last group.
+    """
+    titles = list(dict.fromkeys(option.group for option in options)) or ["Options"]
+    lines: list[str] = []
+    for title in titles:
+        members = [option for option in options if option.group == title]
+        separator = [""] if lines else []
+        lines += [*separator, bold(f"{title}:"), *_option_entries(members, width, other_defaults)]
+    return [*lines, "  -h, --help              Show this help."]
 
 
 def _argument_usage(option: OptionField) -> str:

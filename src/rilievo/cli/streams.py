@@ -132,26 +132,27 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """
     full_widths = _column_widths((header, *rows), len)
     min_widths = _column_widths((header, *rows), _min_width)
-    gaps_width = _GAP * (len(full_widths) - 1)
+    width_of_gaps = _COLUMN_GAP * (len(full_widths) - 1)
     # Without a terminal, no column is narrowed.
-    terminal_width = terminal_columns(sys.stdout) or sum(full_widths) + _GAP + gaps_width
-    available = terminal_width - gaps_width  # for the cells
-    if sum(min_widths) > available:
+    unlimited_width = sum(full_widths) + _COLUMN_GAP + width_of_gaps
+    terminal_width = terminal_columns(sys.stdout) or unlimited_width
+    width_for_cells = terminal_width - width_of_gaps
+    if sum(min_widths) > width_for_cells:
         return "\n".join(_row_as_list(header, row, terminal_width) for row in rows)
 
-    widths = _shrink_columns(full_widths, min_widths, available)
+    widths = _shrink_columns(full_widths, min_widths, width_for_cells)
     lines = []
     if any(header):
         lines += _table_lines(header, widths)
-        lines.append((" " * _GAP).join("-" * width for width in widths))
+        lines.append((" " * _COLUMN_GAP).join("-" * width for width in widths))
     for row in rows:
         lines += _table_lines(row, widths, first_cell_style=bold)
     return "\n".join(lines)
 
 
-_GAP = 2
+_COLUMN_GAP = 2
 """Number of spaces between two columns."""
-_MAX_UNWRAPPED = 8
+_MAX_UNWRAPPED_LENGTH = 8
 """Length up to which a cell is never wrapped [characters]."""
 
 
@@ -168,7 +169,7 @@ def _shrink_columns(
 
 
 def _min_width(cell: str) -> int:
-    if len(cell) <= _MAX_UNWRAPPED:
+    if len(cell) <= _MAX_UNWRAPPED_LENGTH:
         return len(cell)
     return max(len(word) for word in cell.split())
 
@@ -181,15 +182,19 @@ def _table_lines(
     row: Sequence[str], widths: Sequence[int], first_cell_style: Callable[[str], str] = str
 ) -> Iterator[str]:
     """Yield the lines of a row, whose cells are wrapped to the widths of the columns."""
-    wrapped_cells = []
-    for cell, width in zip(row, widths, strict=True):
-        fits = len(cell) <= width
-        wrapped_cells.append([cell] if fits else wrap_line(cell, width, 0).split("\n"))
-    for line_cells in zip_longest(*wrapped_cells, fillvalue=""):
-        padded = [cell.ljust(width) for cell, width in zip(line_cells, widths, strict=True)]
-        line = (" " * _GAP).join(padded).rstrip()
-        first = line_cells[0]
-        yield f"{first_cell_style(first)}{line[len(first) :]}" if first else line
+    lines_of_cells = [
+        [cell] if len(cell) <= width else wrap_line(cell, width, 0).split("\n")
+        for cell, width in zip(row, widths, strict=True)
+    ]
+    for first_cell, *other_cells in zip_longest(*lines_of_cells, fillvalue=""):
+        padded = [
+            cell.ljust(width)
+            for cell, width in zip((first_cell, *other_cells), widths, strict=True)
+        ]
+        line = (" " * _COLUMN_GAP).join(padded).rstrip()
+        # Styles are added after padding, because their codes have no width.
+        rest = line[len(first_cell) :]
+        yield f"{first_cell_style(first_cell)}{rest}" if first_cell else line
 
 
 def _row_as_list(header: Sequence[str], row: Sequence[str], width: int) -> str:

@@ -151,16 +151,15 @@ def hint_for_keyword(keyword: str, keywords: Collection[str]) -> str:
         return entry.python or entry.command
 
     option = entry.flag.removeprefix("--").replace("-", "_")
-    python_sets_option = entry.python.startswith(f"{option}=")
+    is_keyword_in_python = entry.python.startswith(f"{option}=")
     if option in keywords:
-        if python_sets_option:
+        if is_keyword_in_python:
             return f"write {entry.python}"
         return f"write {spell_keyword(option, entry.example_value)}"
 
-    # The function does not have the option, but another call may do the same.
-    if entry.python and not python_sets_option:
-        return f"write {entry.python}"
-    return ""
+    # The function does not have the option, but another call or attribute may do the same.
+    is_other_call = bool(entry.python) and not is_keyword_in_python
+    return f"write {entry.python}" if is_other_call else ""
 
 
 def hint_for_command(command: str) -> str:

@@ -159,14 +159,17 @@ def camera_text(camera: NamedCamera) -> str:
 
 
 def _is_meant_as_numbers(text: str) -> bool:
-    """Whether a text is meant as numbers, even if some are wrong, and not as a file name."""
+    """Whether a text is meant as numbers, even if some are wrong, and not as a file name.
+
+    That is the case if it is empty, begins with a number, or has commas. But a file may be named
+    "2 cameras.json" or "left,right.json", so it must not exist.
+    """
     first_word, *_ = _split_words(text)
     try:
         float(first_word)
     except ValueError:
         is_empty = not text.strip()
         return is_empty or ("," in text and not os.path.exists(text))
-    # The first word is a number. Even so, a file may be named "2 cameras.json".
     has_space = re.search(r"\s", text) is not None
     return not (has_space and os.path.exists(text))
 
@@ -177,9 +180,12 @@ def _split_words(text: str) -> list[str]:
 
 
 def _camera_from_numbers(numbers: np.ndarray) -> NamedCamera:
-    """Take one number as a focal length, and four, nine or a 3x3 matrix as intrinsics [px]."""
-    if numbers.shape == (3, 3):
-        numbers = numbers.ravel()
+    """Take one number as a focal length, and four, nine or a 3x3 matrix as intrinsics [px].
+
+    Raises:
+        OptionError: If a number is not finite, or the focal length is not positive.
+        ValueError: If the array has another shape.
+    """
     if not np.isfinite(numbers).all():
         raise OptionError("the numbers must be finite")
     if numbers.size == 1 and numbers.ndim <= 1:
@@ -190,7 +196,7 @@ def _camera_from_numbers(numbers: np.ndarray) -> NamedCamera:
     if numbers.shape == (4,):
         fx, fy, cx, cy = map(float, numbers)
         return Camera(K=np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]))
-    if numbers.shape == (9,):
+    if numbers.shape in ((9,), (3, 3)):
         return Camera(K=numbers.reshape(3, 3))
     raise ValueError(f"its shape is {numbers.shape}")
 

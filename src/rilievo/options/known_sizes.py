@@ -292,14 +292,16 @@ class KnownSizes(Record):
         csv_names = [
             item for item in self.known if isinstance(item, str) and item.lower().endswith(".csv")
         ]
-        lists = (self.known, self.known_length, self.known_rectangle, self.known_circle)
-        if csv_names and sum(map(len, lists)) > 1:
+        if not csv_names:
+            return None
+        all_sizes = (*self.known, *self.known_length, *self.known_rectangle, *self.known_circle)
+        if len(all_sizes) > 1:
             raise OptionError(
                 option="known",
                 problem="cannot combine a table with other known sizes",
                 hint="give either one table or single sizes",
             )
-        return Path(csv_names[0]) if csv_names else None
+        return Path(csv_names[0])
 
     @cached_property
     def known_sizes(self) -> tuple[Known, ...]:
@@ -330,20 +332,21 @@ class KnownSizes(Record):
 
 
 def _read_known(item: KnownLike) -> Known:
-    """Read an item of ``known``: a text, a record, or a tuple of numbers."""
+    """Read an item of ``known``: a text, a record, or a tuple of numbers.
+
+    Three numbers are (u, v, metres) of a point, and five (u1, v1, u2, v2, metres) of a length.
+    """
     if isinstance(item, str):
         return parse_known(item)
     if isinstance(item, KnownPoint | KnownLength | KnownRectangle | KnownCircle):
         return item
     elements = item if isinstance(item, tuple | list) else ()
-    numbers = [float(value) for value in elements if isinstance(value, float | int | np.number)]
-    are_all_numbers = len(numbers) == len(elements)
-    if are_all_numbers and len(numbers) == 3:
-        u, v, metres = numbers
-        return KnownPoint(u=u, v=v, metres=metres)
-    if are_all_numbers and len(numbers) == 5:
-        u1, v1, u2, v2, metres = numbers
-        return KnownLength(u1=u1, v1=v1, u2=u2, v2=v2, metres=metres)
+    are_all_numbers = all(isinstance(element, float | int | np.number) for element in elements)
+    match [float(element) for element in elements] if are_all_numbers else []:
+        case [u, v, metres]:
+            return KnownPoint(u=u, v=v, metres=metres)
+        case [u1, v1, u2, v2, metres]:
+            return KnownLength(u1=u1, v1=v1, u2=u2, v2=v2, metres=metres)
     raise OptionError(option="known", expected=_EXPECTED, value=item)
 
 

@@ -18,7 +18,8 @@ _EXPECTED = (
     "a rotation and a translation in metres as 12 or 16 numbers, row by row (3x4 or 4x4), or the "
     "name of a file with them"
 )
-_SHAPES = {12: (3, 4), 16: (4, 4)}
+_SHAPES_BY_COUNT = {12: (3, 4), 16: (4, 4)}
+"""Shape (rows, columns) of a transform, by how many numbers it has."""
 
 SensorTransformLike = str | Path | np.ndarray | Sequence[Sequence[float]]
 """What users may pass as the pose of a sensor in Python."""
@@ -37,8 +38,7 @@ def read_sensor_transform(value: SensorTransformLike) -> Transform:
     """
     if not isinstance(value, str | Path):
         return _transform_from_numbers(_array_of(value), is_option=True)
-    text = str(value)
-    words = _split(text)
+    words = _split_words(str(value))
     if words and all(re.fullmatch(_NUMBER, word) for word in words):
         return _transform_from_numbers(np.array(words, np.float64), is_option=True)
     path = Path(value)
@@ -63,47 +63,56 @@ def transform_text(cam_T_sensor: Transform) -> str:
     return ",".join(f"{number:.17g}" for number in cam_T_sensor[:3].ravel())
 
 
-def _split(text: str) -> list[str]:
+def _split_words(text: str) -> list[str]:
+    """Split a text at spaces, commas, semicolons and brackets, such as "[[1, 0, 0], ...]"."""
     return re.split(r"[\s,;\[\]]+", text.strip().strip("[]").strip())
 
 
 def _transform_from_text(text: str) -> Transform:
-    """Read the text of a file: numbers, or lines ``R:`` and ``T:``."""
+    """Read the text of a file: 12 or 16 numbers, or lines ``R:`` and ``T:`` as KITTI writes them.
+
+    The rest of a line after ``#`` is a comment.
+    """
     lines = [line.partition("#")[0] for line in text.splitlines()]
-    by_key = {
+    texts_by_key = {
         key.strip(): numbers
         for key, colon, numbers in (line.partition(":") for line in lines)
         if colon
     }
-    if {"R", "T"} <= by_key.keys():
-        rotation, translation = (_numbers(by_key[key]) for key in "RT")
+    if {"R", "T"} <= texts_by_key.keys():
+        rotation = _parse_numbers(texts_by_key["R"])
+        translation = _parse_numbers(texts_by_key["T"])
         if (len(rotation), len(translation)) != (9, 3):
             raise OptionError("R and T have other than 9 and 3 numbers")
         numbers = np.column_stack([rotation.reshape(3, 3), translation])
     else:
-        numbers = _numbers(" ".join(lines))
+        numbers = _parse_numbers(" ".join(lines))
     return _transform_from_numbers(numbers, is_option=False)
 
 
-def _numbers(text: str) -> np.ndarray:
-    words = _split(text)
+def _parse_numbers(text: str) -> np.ndarray:
+    words = _split_words(text)
     if not all(re.fullmatch(_NUMBER, word) for word in words):
         raise OptionError(f"expected {_EXPECTED}")
     return np.array(words, np.float64)
 
 
 def _transform_from_numbers(numbers: np.ndarray, *, is_option: bool) -> Transform:
-    """Check numbers, and complete them to a 4x4 matrix."""
+    """Check numbers, and complete them to a 4x4 matrix.
+
+    Messages name the option if ``is_option``; otherwise the caller adds the name of the file.
+    """
     option = "cam_T_sensor" if is_option else ""
-    is_flat_or_matrix = numbers.ndim == 1 or numbers.shape == _SHAPES.get(numbers.size)
-    if numbers.size not in _SHAPES or not is_flat_or_matrix or numbers.dtype.kind not in "fiu":
+    shape = _SHAPES_BY_COUNT.get(numbers.size)
+    is_flat_or_matrix = numbers.ndim == 1 or numbers.shape == shape
+    if shape is None or not is_flat_or_matrix or numbers.dtype.kind not in "fiu":
         raise OptionError(
             option=option,
             problem=f"has {numbers.size} numbers, expected {_EXPECTED}",
         )
-    matrix = numbers.astype(np.float64).reshape(_SHAPES[numbers.size])
-    has_last_row = len(matrix) == 3 or np.array_equal(matrix[3], (0, 0, 0, 1))
-    if not has_last_row or not is_rigid_motion(matrix):
+    matrix = numbers.astype(np.float64).reshape(shape)
+    has_right_last_row = len(matrix) == 3 or np.array_equal(matrix[3], (0, 0, 0, 1))
+    if not has_right_last_row or not is_rigid_motion(matrix):
         raise OptionError(
             option=option,
             problem="is not a rigid transform: the first three columns must be a rotation, and the "

@@ -28,20 +28,17 @@ def read_valid_mask(source: Path | np.ndarray) -> Mask:
         InputError: If it cannot be read, is grey like a photograph, or leaves no pixel.
     """
     if isinstance(source, np.ndarray):
-        name, mask = _ARRAY_NAME, source
-        if mask.ndim != 2 or mask.dtype.kind not in "bui":
-            raise InputError(
-                f"has shape {mask.shape} and type {mask.dtype}, expected (height, width) of bool "
-                "or uint8",
-                path=name,
-            )
+        name = _ARRAY_NAME
+        brightness = _check_mask_array(source)
     else:
         name = printable(source)
-        mask = read_photo(source, own_depth=False).pixels.min(axis=2)
-    is_of_zeros_and_ones = mask.dtype == bool or mask.max(initial=0) <= 1
-    if not is_of_zeros_and_ones:
-        _require_black_and_white(mask, name)
-    valid = mask > 0 if is_of_zeros_and_ones else mask >= _LEAST_WHITE
+        brightness = read_photo(source, own_depth=False).pixels.min(axis=2)
+    is_of_zeros_and_ones = brightness.dtype == bool or brightness.max(initial=0) <= 1
+    if is_of_zeros_and_ones:
+        valid = brightness > 0
+    else:
+        _require_black_and_white(brightness, name)
+        valid = brightness >= _LEAST_WHITE
     if not valid.any():
         raise InputError(
             "is black everywhere, so no pixel is valid",
@@ -49,6 +46,17 @@ def read_valid_mask(source: Path | np.ndarray) -> Mask:
             hint=Text("give ", OptionName("valid_mask"), " a mask that is white at valid pixels"),
         )
     return valid
+
+
+def _check_mask_array(mask: np.ndarray) -> Shaped[np.ndarray, "h w"]:
+    """Return an array that can be a mask; raise ``InputError`` for another shape or type."""
+    if mask.ndim != 2 or mask.dtype.kind not in "bui":
+        raise InputError(
+            f"has shape {mask.shape} and type {mask.dtype}, expected (height, width) of bool or "
+            "uint8",
+            path=_ARRAY_NAME,
+        )
+    return mask
 
 
 def _require_black_and_white(mask: Shaped[np.ndarray, "h w"], name: str) -> None:
