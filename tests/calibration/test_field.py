@@ -100,13 +100,14 @@ def test_a_miss_left_out_is_what_leaving_it_out_gives() -> None:
     """The closed form beside solving anew without each place."""
     chance = np.random.default_rng(3)
     at, y = chance.uniform(0, 1, (9, 2)), chance.normal(0, 0.2, 9)
+    kernel = correction_field._Kernel(variance=2.0, length_scale=0.4)
     misses = []
     for out in range(9):
         rest = np.arange(9) != out
-        precision, offset = correction_field._precision_and_mean(at[rest], y[rest], 2.0, 0.4)
-        kernel = 2.0 * correction_field._gaussian_kernels(at[out : out + 1], at[rest], 0.4)
-        misses.append(abs(y[out] - offset - float((kernel @ precision @ (y[rest] - offset))[0])))
-    assert correction_field._leave_one_out_error(at, y, 2.0, 0.4) == pytest.approx(
+        precision, offset = correction_field._precision_and_mean(at[rest], y[rest], kernel)
+        weights = 2.0 * correction_field._gaussian_kernels(at[out : out + 1], at[rest], 0.4)
+        misses.append(abs(y[out] - offset - float((weights @ precision @ (y[rest] - offset))[0])))
+    assert correction_field._leave_one_out_error(at, y, kernel) == pytest.approx(
         np.mean(misses), rel=1e-9
     )
 

@@ -1,9 +1,8 @@
 """Smooth correction of depth over the picture, where known sizes show that it is bent.
 
 The field is the mean of a Gaussian process of the logarithm of the factor (Rasmussen and Williams,
-"Gaussian Processes for Machine Learning", 2006). Its variance and its length scale, here called
-strength and reach, are those with the least leave-one-out error at the known sizes. Positions are
-in widths of the picture.
+"Gaussian Processes for Machine Learning", 2006). Its variance and its length scale are those with
+the least leave-one-out error at the known sizes. Positions are in widths of the picture.
 """
 
 from collections.abc import Sequence
@@ -20,9 +19,9 @@ MIN_POSITIONS = 5
 MAX_POSITIONS = 600
 """Most positions of a field; more are merged to medians, for speed."""
 
-_STRENGTHS = (0.5, 2.0, 8.0, 32.0)
+_VARIANCES = (0.5, 2.0, 8.0, 32.0)
 """Variances of the field that are tried, over the variance of the noise of one known size."""
-_REACHES = (0.2, 0.4, 0.8)
+_LENGTH_SCALES = (0.2, 0.4, 0.8)
 """Standard deviations of the Gaussian kernel that are tried [widths of the picture]."""
 _MAX_LOG_FACTOR = 1.0
 """Largest difference of a log factor from the median; what differs more is an outlier."""
@@ -84,23 +83,39 @@ def fit_correction_field(
     if len(logs) < MIN_POSITIONS:
         return None
 
-    # A field of strength 0 is a single factor, than which the best field has to be clearly better.
-    constant_error = _leave_one_out_error(positions, logs, 0.0, _REACHES[0])
-    least_error = _max_error_ratio(len(logs)) * constant_error
-    best_strength, best_reach = 0.0, 0.0
-    for reach in _REACHES:
-        for strength in _STRENGTHS:
-            error = _leave_one_out_error(positions, logs, strength, reach)
-            if error < least_error:
-                best_strength, best_reach, least_error = strength, reach, error
-    if best_strength == 0:
+    # A field without variance is a single factor, whatever its length scale.
+    constant = _Kernel(variance=0.0, length_scale=_LENGTH_SCALES[0])
+    constant_error = _leave_one_out_error(positions, logs, constant)
+    kernels = [
+        _Kernel(variance=variance, length_scale=length_scale)
+        for length_scale in _LENGTH_SCALES
+        for variance in _VARIANCES
+    ]
+    errors = [_leave_one_out_error(positions, logs, kernel) for kernel in kernels]
+    best = int(np.argmin(errors))
+    is_significant = errors[best] < _max_error_ratio(len(logs)) * constant_error
+    if not is_significant:
         return None
 
-    precision, offset = _precision_and_mean(positions, logs, best_strength, best_reach)
-    weights = best_strength * precision @ (logs - offset)
+    kernel = kernels[best]
+    precision, offset = _precision_and_mean(positions, logs, kernel)
+    weights = kernel.variance * precision @ (logs - offset)
     return CorrectionField(
-        centres=positions, weights=weights, log_offset=offset, kernel_deviation=best_reach
+        centres=positions, weights=weights, log_offset=offset, kernel_deviation=kernel.length_scale
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kernel:
+    """Gaussian kernel of the process: variance * exp(-distance² / (2 length_scale²)).
+
+    Attributes:
+        variance: Variance of the field, over that of the noise of one known size.
+        length_scale: Standard deviation of the Gaussian [widths of the picture].
+    """
+
+    variance: float
+    length_scale: float
 
 
 def multiply_by_field(depth: DepthMap, field: CorrectionField) -> DepthMap:
@@ -110,29 +125,34 @@ def multiply_by_field(depth: DepthMap, field: CorrectionField) -> DepthMap:
 
 
 def _gaussian_kernels(
-    positions: Positions, centres: Float64[np.ndarray, "m 2"], reach: float
+    positions: Positions, centres: Float64[np.ndarray, "m 2"], length_scale: float
 ) -> Float64[np.ndarray, "n m"]:
+    """Value at each position of the kernel at each centre, which is 1 at the centre itself."""
     squared_distances = np.square(positions[:, None] - centres[None]).sum(axis=-1)
-    return np.exp(-squared_distances / (2 * reach * reach))
+    return np.exp(-squared_distances / (2 * length_scale * length_scale))
 
 
 def _precision_and_mean(
-    positions: Positions, logs: Values, strength: float, reach: float
+    positions: Positions, logs: Values, kernel: _Kernel
 ) -> tuple[Float64[np.ndarray, "n n"], float]:
-    """Precision matrix of the logarithms, in units of the noise, and their weighted mean."""
-    covariance = strength * _gaussian_kernels(positions, positions, reach) + np.eye(len(logs))
-    precision = np.linalg.inv(covariance)
+    """Precision matrix of the logarithms, in units of the noise, and their weighted mean.
+
+    The precision matrix is the inverse of the covariance, which is that of the field, and 1 for the
+    noise of each known size.
+    """
+    field_covariance = kernel.variance * _gaussian_kernels(
+        positions, positions, kernel.length_scale
+    )
+    precision = np.linalg.inv(field_covariance + np.eye(len(logs)))
     weights = precision.sum(axis=0)
     return precision, float(weights @ logs / weights.sum())
 
 
-def _leave_one_out_error(
-    positions: Positions, logs: Values, strength: float, reach: float
-) -> float:
+def _leave_one_out_error(positions: Positions, logs: Values, kernel: _Kernel) -> float:
     """Mean absolute error of each logarithm as the others predict it (eq. 5.12 of the book)."""
-    precision, _ = _precision_and_mean(positions, logs, strength, reach)
+    precision, _ = _precision_and_mean(positions, logs, kernel)
     weights = precision.sum(axis=0)
-    # The mean is fitted too, so it is projected out.
+    # The mean is fitted, too, so it is projected out.
     centred = precision - np.outer(weights, weights) / weights.sum()
     return float(np.abs(centred @ logs / np.diag(centred)).mean())
 
@@ -148,22 +168,30 @@ def _max_error_ratio(size_count: int) -> float:
 def _merge_to_medians(
     positions: Positions, logs: Values
 ) -> tuple[Float64[np.ndarray, "m 2"], Float64[np.ndarray, "m"]]:
-    """Merge the positions in each cell of a grid, if there are more than ``MAX_POSITIONS``."""
+    """Merge the positions in each cell of a grid, if there are more than ``MAX_POSITIONS``.
+
+    A cell gets the mean of its positions and the median of their logarithms.
+    """
     if len(logs) <= MAX_POSITIONS:
         return positions, logs
 
-    # Cells at the far sides may be cut, which adds to their number, so all are 1.1 times as large.
-    # If the positions lie about on one line, the cells are counted along it.
+    cells = np.floor((positions - positions.min(axis=0)) / _cell_side(positions)).astype(int)
+    _, cell_of_position = np.unique(cells, axis=0, return_inverse=True)
+    cell_of_position = cell_of_position.reshape(-1)
+    sorted_by_cell = np.argsort(cell_of_position, kind="stable")
+    first_of_cell = np.flatnonzero(np.diff(cell_of_position[sorted_by_cell])) + 1
+    groups = np.split(sorted_by_cell, first_of_cell)
+    means = np.array([positions[group].mean(axis=0) for group in groups])
+    return means, np.array([np.median(logs[group]) for group in groups])
+
+
+def _cell_side(positions: Positions) -> float:
+    """Side of the cells of a grid over all positions, of which there are ``MAX_POSITIONS`` or so.
+
+    Cells at the far sides may be cut, which adds to their number, so all are 1.1 times as large. If
+    the positions lie about on one line, the cells are counted along it.
+    """
     extent = np.ptp(positions, axis=0)
     side_by_area = 1.1 * np.sqrt(float(np.prod(np.maximum(extent, 1e-9))) / MAX_POSITIONS)
     side_by_length = 1.1 * float(extent.max()) / MAX_POSITIONS
-    side = max(side_by_area, side_by_length, 1e-9)
-    cells = np.floor((positions - positions.min(axis=0)) / side).astype(int)
-    _, cell_indices = np.unique(cells, axis=0, return_inverse=True)
-    cell_indices = cell_indices.reshape(-1)
-
-    order = np.argsort(cell_indices, kind="stable")
-    cell_starts = np.flatnonzero(np.diff(cell_indices[order])) + 1
-    groups = np.split(order, cell_starts)
-    means = np.array([positions[group].mean(axis=0) for group in groups])
-    return means, np.array([np.median(logs[group]) for group in groups])
+    return max(side_by_area, side_by_length, 1e-9)

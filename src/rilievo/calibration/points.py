@@ -5,7 +5,7 @@ would spread its error over all of them.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,7 +25,13 @@ from rilievo.calibration.readings import (
     pixel_index,
     read_size,
 )
-from rilievo.calibration.sizes import Known, KnownCircle, KnownPoint, KnownRectangle
+from rilievo.calibration.sizes import (
+    Known,
+    KnownCircle,
+    KnownLength,
+    KnownPoint,
+    KnownRectangle,
+)
 from rilievo.errors import CalibrationError, UndeterminedError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.records.depth_map import DepthKind, DepthMap
@@ -50,14 +56,18 @@ _MAX_EQUAL_SCALE_RATIO = 1.2
 them may be wrong."""
 _MAX_CERTAIN_SIZE_RATIO = 1.3
 """Largest ratio of a fitted size to the known one, either way, without a warning on that size."""
-_MIN_RATIO = float(np.finfo(np.float64).eps)
+_MIN_SIZE_RATIO = float(np.finfo(np.float64).eps)
 """Least ratio of a fitted size to the known one, so that the ratios can be divided."""
-_MIN_VALUE_DIFFERENCE = 1e-3
-"""Least difference of two values at different depths, over the map's range."""
+_MIN_DIFFERENCE_FRACTION = 1e-3
+"""Least difference of a map's values at two points of different depth, over the map's range."""
 _OFFSET_COUNT, _OFFSET_DECADES = 241, 3.0
 """Number of offsets that are tried, and their decades below and above the map's range."""
-_FLAT_COST = 1e-3
+_EQUAL_COST_DIFFERENCE = 1e-3
 """Largest difference of the cost from its minimum with which an offset fits as well."""
+_MAX_EQUAL_FRACTION = 0.5
+"""Largest fraction of the offsets that fit as well as the best if the sizes determine it."""
+_MIN_UNSCALED_SIZE = 1e-300
+"""Least size before it is scaled, so that its logarithm is finite."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,28 +273,48 @@ def _suspicious_size_warnings(residuals: Sequence[Residual]) -> list[str]:
 
 def _contradiction_warnings(residuals: Sequence[Residual]) -> list[str]:
     """Warn of known sizes that imply different scales, or refuse them if they differ too much."""
-    ratios = [max(residual.relative + 1, _MIN_RATIO) for residual in residuals]
-    scale_ratio = max(ratios) / min(ratios)
+    size_ratios = [max(residual.relative + 1, _MIN_SIZE_RATIO) for residual in residuals]
+    scale_ratio = max(size_ratios) / min(size_ratios)
+    has_majority = len(size_ratios) >= MIN_MAJORITY_SIZES
     if scale_ratio <= MAX_CERTAIN_SCALE_RATIO:
-        has_majority = len(ratios) >= MIN_MAJORITY_SIZES
         return [] if has_majority else _unequal_scale_notes(scale_ratio)
 
-    difference = f"the known sizes contradict each other by a factor of {scale_ratio:.3g}"
-    is_far_off = [not 1 / MAX_SCALE_RATIO <= ratio <= MAX_SCALE_RATIO for ratio in ratios]
-    most_agree = len(ratios) >= MIN_MAJORITY_SIZES and 2 * sum(is_far_off) < len(ratios)
-    if scale_ratio > MAX_SCALE_RATIO and len(residuals) == 2:
-        first, second = residuals  # Both differ equally from their median.
-        raise CalibrationError(
-            f"{difference}, above the limit of {MAX_SCALE_RATIO:g}: check the columns, rows and "
-            f"metres of {_size_name(first)} and {_size_name(second)}"
-        )
+    is_far_off = [not 1 / MAX_SCALE_RATIO <= ratio <= MAX_SCALE_RATIO for ratio in size_ratios]
+    most_agree = has_majority and 2 * sum(is_far_off) < len(size_ratios)
     if scale_ratio > MAX_SCALE_RATIO and not most_agree:
-        farthest = residuals[int(np.argmax(np.abs(np.log(ratios))))]
-        raise CalibrationError(
-            f"{difference}, above the limit of {MAX_SCALE_RATIO:g}: {_size_name(farthest)} differs "
-            "most from the others; check its columns, rows and metres, or leave it out"
+        raise _contradiction_error(residuals, size_ratios, scale_ratio)
+    return [
+        f"{_contradiction_text(scale_ratio)}: expect errors of this size, or check their columns, "
+        "rows and metres"
+    ]
+
+
+def _contradiction_error(
+    residuals: Sequence[Residual], size_ratios: Sequence[float], scale_ratio: float
+) -> CalibrationError:
+    """Error for known sizes that differ too much, which names the one to check, or both of two.
+
+    Args:
+        residuals: Difference of each known size from the fit.
+        size_ratios: Ratio of each fitted size to the known one.
+        scale_ratio: Ratio of the largest of these to the smallest.
+    """
+    fault = f"{_contradiction_text(scale_ratio)}, above the limit of {MAX_SCALE_RATIO:g}"
+    if len(residuals) == 2:
+        first, second = residuals  # Both differ equally from their median.
+        return CalibrationError(
+            f"{fault}: check the columns, rows and metres of {_size_name(first)} and "
+            f"{_size_name(second)}"
         )
-    return [f"{difference}: expect errors of this size, or check their columns, rows and metres"]
+    farthest = residuals[int(np.argmax(np.abs(np.log(size_ratios))))]
+    return CalibrationError(
+        f"{fault}: {_size_name(farthest)} differs most from the others; check its columns, rows "
+        "and metres, or leave it out"
+    )
+
+
+def _contradiction_text(scale_ratio: float) -> str:
+    return f"the known sizes contradict each other by a factor of {scale_ratio:.3g}"
 
 
 def _unequal_scale_notes(scale_ratio: float) -> list[str]:
@@ -314,22 +344,23 @@ def calibrate_by_fit(
     Raises:
         CalibrationError: If no pixel has a positive depth.
     """
-    all_warnings = list(warnings)
-    if depth.kind is DepthKind.METRIC:
-        all_warnings.append(f"the model's own metric depth was multiplied by {fit.scale:.4g}")
     metres = to_depth(depth, fit)
     valid = depth.valid & (metres > 0) & np.isfinite(metres)
-    lost_count = int(depth.valid.sum() - valid.sum())
     if not valid.any():
         raise CalibrationError(
             "the fitted scale and shift leave no pixel with a positive depth: check the columns, "
             "rows and metres of the known sizes"
         )
+    depth_count = int(depth.valid.sum())
+    lost_count = int(depth_count - valid.sum())
+    all_warnings = list(warnings)
+    if depth.kind is DepthKind.METRIC:
+        all_warnings.append(f"the model's own metric depth was multiplied by {fit.scale:.4g}")
     if lost_count:
-        metres[~valid] = 0
+        metres[~valid] = 0  # Invalid pixels have the depth 0.
         all_warnings.append(
-            f"the fit leaves {lost_count} of {depth.valid.sum()} pixels without a positive depth, "
-            "so no depth is stored there"
+            f"the fit leaves {lost_count} of {depth_count} pixels without a positive depth, so no "
+            "depth is stored there"
         )
     return Calibrated(
         depth=DepthMap(values=metres, kind=DepthKind.METRIC, valid=valid),
@@ -368,11 +399,14 @@ def _method_name(calibrated: Calibrated) -> str:
     kinds = {type(residual.known) for residual in calibrated.residuals}
     if len(kinds) > 1:
         return "known points and lengths"
-    if kinds == {KnownPoint}:
-        return "known points"
-    if kinds == {KnownCircle}:
-        return KNOWN_CIRCLES
-    return KNOWN_RECTANGLES if kinds == {KnownRectangle} else KNOWN_LENGTHS
+    [kind] = kinds or {KnownLength}
+    names = {
+        KnownPoint: "known points",
+        KnownLength: KNOWN_LENGTHS,
+        KnownRectangle: KNOWN_RECTANGLES,
+        KnownCircle: KNOWN_CIRCLES,
+    }
+    return names[kind]
 
 
 def _fit_median_scale(readings: Sequence[SizeReading]) -> Fit:
@@ -398,26 +432,19 @@ def fit_line_through_two_points(values: Values, metres: Values, depth: DepthMap)
         CalibrationError: If the scale is not positive.
     """
     is_inverse = depth.kind is DepthKind.AFFINE_INVERSE
+    # The map is linear in this quantity, depth or inverse depth.
     target = 1 / metres if is_inverse else metres
     map_values = depth.values[depth.valid]
     # The zero of an affine map is arbitrary, so differences are compared with the map's range.
-    min_difference = _MIN_VALUE_DIFFERENCE * (float(map_values.max()) - float(map_values.min()))
+    map_range = float(map_values.max()) - float(map_values.min())
     first, second = _index_pairs(values)
-    is_apart = np.abs(values[second] - values[first]) > min_difference
+    is_apart = np.abs(values[second] - values[first]) > _MIN_DIFFERENCE_FRACTION * map_range
     if not is_apart.any():
         raise UndeterminedError(
             "the depth map has the same value at all known points, which does not determine its "
             "shift: add a point that is clearly nearer or farther"
         )
-
-    first, second = first[is_apart], second[is_apart]
-    scales = (target[second] - target[first]) / (values[second] - values[first])
-    shifts = target[first] - scales * values[first]
-    ratios = (scales[:, None] * values + shifts[:, None]) / target
-    # A line that is not positive at all points cannot be the best.
-    errors = np.abs(np.log(np.where(ratios > 0, ratios, np.inf))).sum(axis=1)
-    best = int(errors.argmin())
-    scale, shift = float(scales[best]), float(shifts[best])
+    scale, shift = _best_line_through_pair(values, target, first[is_apart], second[is_apart])
     if scale <= 0:
         raise CalibrationError(
             f"the known points give a scale of {scale:.4g}, which is not positive: points "
@@ -429,13 +456,37 @@ def fit_line_through_two_points(values: Values, metres: Values, depth: DepthMap)
     return Fit(space=space, scale=scale, shift=shift, residual=residual, pixels=values.size)
 
 
+def _best_line_through_pair(
+    values: Values, target: Values, first: Int[np.ndarray, "p"], second: Int[np.ndarray, "p"]
+) -> tuple[float, float]:
+    """Scale and shift of the line with the least sum of absolute log errors.
+
+    It is one of the lines target = scale * value + shift through the points ``first`` and
+    ``second`` of each pair.
+    """
+    scales = (target[second] - target[first]) / (values[second] - values[first])
+    shifts = target[first] - scales * values[first]
+    ratios = (scales[:, None] * values + shifts[:, None]) / target
+    # A line that is not positive at all points cannot be the best.
+    errors = np.abs(np.log(np.where(ratios > 0, ratios, np.inf))).sum(axis=1)
+    best = int(errors.argmin())
+    return float(scales[best]), float(shifts[best])
+
+
 def _index_pairs(values: Values) -> tuple[Int[np.ndarray, "p"], Int[np.ndarray, "p"]]:
-    """All pairs of points, or ``MAX_PAIRS`` random ones and the nearest with the farthest point."""
-    if values.size * (values.size - 1) // 2 <= MAX_PAIRS:
+    """Indices of the first and the second point of all pairs of different points.
+
+    Of more than ``MAX_PAIRS`` pairs, this many are drawn at random, and the points with the
+    smallest and the largest value are added as one more pair.
+    """
+    pair_count = values.size * (values.size - 1) // 2
+    if pair_count <= MAX_PAIRS:
         return np.triu_indices(values.size, 1)
     generator = np.random.default_rng(0)
     first = generator.integers(0, values.size, MAX_PAIRS)
-    second = (first + generator.integers(1, values.size, MAX_PAIRS)) % values.size
+    # A step from 1 to size - 1, around the end, leads to any point but the first one.
+    steps = generator.integers(1, values.size, MAX_PAIRS)
+    second = (first + steps) % values.size
     return np.append(first, values.argmin()), np.append(second, values.argmax())
 
 
@@ -443,8 +494,8 @@ def fit_scale_and_shift(depth: DepthMap, readings: Sequence[SizeReading]) -> Fit
     """Fit scale and shift of an affine map to sizes, with the least sum of absolute log errors.
 
     A length is not linear in depth. So the shift is searched, and the best scale follows for each
-    shift. The search goes over ``offset``, the lowest value at a known size after the shift, on a
-    grid of six decades, and then by golden section.
+    shift: it is the median, in logarithms, of the scales that the sizes imply. The search goes over
+    ``offset``, the lowest value at a known size after the shift.
 
     Raises:
         UndeterminedError: If all sizes lie at about the same depth.
@@ -460,32 +511,46 @@ def fit_scale_and_shift(depth: DepthMap, readings: Sequence[SizeReading]) -> Fit
         def unscaled_depth(value: float) -> float:
             return 1 / (value + unscaled_shift) if is_inverse else value + unscaled_shift
 
-        unscaled = [reading.measure(unscaled_depth) for reading in readings]
-        return log_metres - np.log(np.maximum(unscaled, 1e-300))
+        unscaled_sizes = [reading.measure(unscaled_depth) for reading in readings]
+        return log_metres - np.log(np.maximum(unscaled_sizes, _MIN_UNSCALED_SIZE))
 
     def cost(offset: float) -> float:
-        """Sum of absolute log errors with the best scale, which is the median."""
+        """Sum of absolute log errors with the best scale."""
         logs = log_scales(offset)
         return float(np.abs(logs - np.median(logs)).sum())
 
     map_values = depth.values[depth.valid].astype(np.float64)
-    value_range = max(float(map_values.max() - map_values.min()), 1e-12)
-    offsets = value_range * np.logspace(-_OFFSET_DECADES, _OFFSET_DECADES, _OFFSET_COUNT)
+    map_range = max(float(map_values.max() - map_values.min()), 1e-12)
+    offset = _search_offset(cost, map_range)
+    unscaled_shift = offset - lowest_value
+    scale = float(np.exp(np.median(log_scales(offset))))
+    if is_inverse:
+        # metres = scale / (value + unscaled_shift), and so 1 / metres is linear in the value.
+        return _fit_with_residual(readings, FitSpace.INVERSE, 1 / scale, unscaled_shift / scale)
+    return _fit_with_residual(readings, FitSpace.DEPTH, scale, scale * unscaled_shift)
+
+
+def _search_offset(cost: Callable[[float], float], map_range: float) -> float:
+    """Find the positive offset of least cost, on a grid of six decades, then by golden section.
+
+    Raises:
+        UndeterminedError: If most offsets have about the same cost.
+    """
+    offsets = map_range * np.logspace(-_OFFSET_DECADES, _OFFSET_DECADES, _OFFSET_COUNT)
     costs = np.array([cost(offset) for offset in offsets])
     best = int(costs.argmin())
-    if np.mean(costs < costs[best] + _FLAT_COST) > 0.5:
+    fits_as_well = costs < costs[best] + _EQUAL_COST_DIFFERENCE
+    if np.mean(fits_as_well) > _MAX_EQUAL_FRACTION:
         raise UndeterminedError(
             "all known points and lengths are at the same depth, which does not determine "
             "the shift of the depth map: add a point or a length that is clearly nearer or farther"
         )
-    low = np.log(offsets[max(best - 1, 0)])
-    high = np.log(offsets[min(best + 1, _OFFSET_COUNT - 1)])
-    offset = float(np.exp(golden_argmin(lambda log: cost(np.exp(log)), low, high, steps=80)))
-    scale = float(np.exp(np.median(log_scales(offset))))
-    unscaled_shift = offset - lowest_value
-    if is_inverse:
-        return _fit_with_residual(readings, FitSpace.INVERSE, 1 / scale, unscaled_shift / scale)
-    return _fit_with_residual(readings, FitSpace.DEPTH, scale, scale * unscaled_shift)
+    log_low = np.log(offsets[max(best - 1, 0)])
+    log_high = np.log(offsets[min(best + 1, _OFFSET_COUNT - 1)])
+    log_offset = golden_argmin(
+        lambda log_offset: cost(np.exp(log_offset)), log_low, log_high, steps=80
+    )
+    return float(np.exp(log_offset))
 
 
 def _fit_with_residual(
