@@ -46,6 +46,8 @@ own misfits, whatever the other pixels show."""
 _OUTLIER_RATIO = 3 / 0.5244
 """Least misfit of an outlier, over the surface's quantile: 3 over 0.5244 standard deviations of a
 normal error."""
+_MIN_OUTLIER_RATIO = 10
+"""Least misfit of an outlier, over that below which all misfits count alike."""
 _TRIALS = 200
 """Number of random small sets of pixels to which a surface is fitted."""
 _MAX_MISFIT_RATIO = 0.5
@@ -108,8 +110,9 @@ def sample_rectangle(
         has_depth = has_depth & ~sky[row, column]
     margin = min(_MAX_MARGIN, _MARGIN * rectangle.error / rectangle.shortest_side)
     is_inside = (offsets <= 0.5 - margin) & (plane_depths > 0) & has_depth
-    [indices] = np.nonzero(is_inside)
-    indices = indices[:: max(1, len(indices) // _MAX_PIXELS)]
+    all_indices = np.flatnonzero(is_inside)
+    stride = max(1, len(all_indices) // _MAX_PIXELS)
+    indices = all_indices[::stride]
     if len(indices) < _MIN_PIXELS:
         return None
     return RectangleSamples(
@@ -126,14 +129,15 @@ def _grid_around(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns of a grid over the part of the picture that may show a rectangle."""
     height, width = shape
-    top, left, bottom, right = 0, 0, height - 1, width - 1
+    last_pixel = (width - 1, height - 1)
+    left, top, right, bottom = 0, 0, *last_pixel
     if isinstance(camera.lens, Pinhole):
         # Only a pinhole shows straight sides, so that the box of the corners contains the outline.
         corners = np.array(pose.rectangle.corners)
-        left, top = np.clip(np.floor(corners.min(axis=0)).astype(int), 0, (right, bottom))
-        right, bottom = np.clip(np.ceil(corners.max(axis=0)).astype(int), 0, (right, bottom))
+        left, top = np.floor(corners.min(axis=0)).astype(int).clip(0, last_pixel).tolist()
+        right, bottom = np.ceil(corners.max(axis=0)).astype(int).clip(0, last_pixel).tolist()
     area = (bottom - top + 1) * (right - left + 1)
-    step = max(1, math.isqrt(int(area) // _MAX_GRID_PIXELS))
+    step = max(1, math.isqrt(area // _MAX_GRID_PIXELS))
     return np.arange(top, bottom + 1, step), np.arange(left, right + 1, step)
 
 
@@ -229,26 +233,39 @@ def _fit_one_surface(
 ) -> _SurfaceFit:
     """Fit a target by linear terms, to the pixels of the surface with the most weight.
 
-    The fit has the least absolute misfits first, and then the least squares without outliers.
-    Misfits below ``min_misfit`` count alike.
+    In three steps: a fit with the least sum of absolute misfits, its replacement if it lies between
+    two surfaces, and weighted least squares without outliers, repeated.
+
+    Args:
+        design_matrix: Terms of each pixel, one a column.
+        target: Value of each pixel that the terms should give.
+        sample_weights: Weights of the pixels.
+        min_misfit: Misfits below it count alike.
     """
-    coefficients = _fit_least_absolute(design_matrix, target, sample_weights, min_misfit)
-    min_outlier = 10 * min_misfit
+    robust_coefficients = _fit_least_absolute(design_matrix, target, sample_weights, min_misfit)
+    min_outlier = _MIN_OUTLIER_RATIO * min_misfit
     coefficients = _avoid_mixed_surfaces(
-        design_matrix, target, sample_weights, coefficients, min_outlier
+        design_matrix, target, sample_weights, robust_coefficients, min_outlier
     )
     is_inlier = np.ones(len(target), bool)
     for _ in range(_TRIM_ROUNDS):
         misfits = np.abs(target - design_matrix @ coefficients)
         surface_misfit = _weighted_quantile(misfits, sample_weights, _SURFACE_QUANTILE)
         is_inlier = misfits <= max(_OUTLIER_RATIO * surface_misfit, min_outlier)
-        root_weights = np.sqrt(sample_weights[is_inlier])
-        coefficients = np.linalg.lstsq(
-            design_matrix[is_inlier] * root_weights[:, None],
-            target[is_inlier] * root_weights,
-            rcond=None,
-        )[0]
+        coefficients = _fit_least_squares(
+            design_matrix[is_inlier], target[is_inlier], sample_weights[is_inlier]
+        )
     return _SurfaceFit(coefficients=coefficients, is_inlier=is_inlier)
+
+
+def _fit_least_squares(
+    design_matrix: Float64[np.ndarray, "n k"], target: Values, weights: Values
+) -> Float64[np.ndarray, "k"]:
+    """Coefficients with the least weighted sum of squared misfits."""
+    # Least squares weigh each row by its square.
+    root_weights = np.sqrt(weights)
+    weighted_terms = design_matrix * root_weights[:, None]
+    return np.linalg.lstsq(weighted_terms, target * root_weights, rcond=None)[0]
 
 
 def _fit_least_absolute(
@@ -257,14 +274,17 @@ def _fit_least_absolute(
     sample_weights: Values,
     min_misfit: float,
 ) -> Float64[np.ndarray, "k"]:
-    """Coefficients with the least sum of absolute misfits, by reweighted least squares."""
-    root_weights = np.sqrt(sample_weights)
+    """Coefficients with the least weighted sum of absolute misfits.
+
+    It is found by iteratively reweighted least squares: the weighted squared misfit of a pixel is
+    its absolute misfit if the weight is divided by the latter.
+    """
+    weights = sample_weights
     coefficients = np.zeros(design_matrix.shape[1])
     for _ in range(_FIT_ROUNDS):
-        weighted_terms = design_matrix * root_weights[:, None]
-        coefficients, *_ = np.linalg.lstsq(weighted_terms, target * root_weights, rcond=None)
+        coefficients = _fit_least_squares(design_matrix, target, weights)
         misfits = np.abs(target - design_matrix @ coefficients)
-        root_weights = np.sqrt(sample_weights / np.maximum(misfits, min_misfit))
+        weights = sample_weights / np.maximum(misfits, min_misfit)
     return coefficients
 
 
@@ -277,25 +297,26 @@ def _avoid_mixed_surfaces(
 ) -> Float64[np.ndarray, "k"]:
     """Replace a fit that lies between two surfaces by one that describes a single surface.
 
-    Candidates are exact fits to random minimal sets of pixels. The best of them has the least
-    quantile of the misfits (least quantile of squares, Rousseeuw 1984). It replaces
-    ``coefficients`` if its quantile is much smaller.
+    Candidates are exact fits to random minimal sets of pixels, as many as there are terms. The best
+    of them has the least quantile of the misfits (least quantile of squares, Rousseeuw 1984). It
+    replaces ``coefficients`` if its quantile, or ``min_misfit`` if that is larger, is much smaller.
     """
     generator = np.random.default_rng(0)
     probability = sample_weights / sample_weights.sum()
-    samples = generator.choice(len(target), size=(_TRIALS, design_matrix.shape[1]), p=probability)
-    candidates = (np.linalg.pinv(design_matrix[samples]) @ target[samples][..., None])[..., 0]
-    misfits = np.abs(target[:, None] - design_matrix @ candidates.T)
-    candidate_misfits = [
-        _weighted_quantile(misfit, sample_weights, _SURFACE_QUANTILE) for misfit in misfits.T
+    term_count = design_matrix.shape[1]
+    trials = generator.choice(len(target), size=(_TRIALS, term_count), p=probability)
+    candidates = (np.linalg.pinv(design_matrix[trials]) @ target[trials][..., None])[..., 0]
+    misfits_by_candidate = np.abs(target[:, None] - design_matrix @ candidates.T).T
+    quantiles = [
+        _weighted_quantile(misfits, sample_weights, _SURFACE_QUANTILE)
+        for misfits in misfits_by_candidate
     ]
-    best = int(np.argmin(candidate_misfits))
+    best = int(np.argmin(quantiles))
 
     current_misfits = np.abs(target - design_matrix @ coefficients)
-    current_misfit = _weighted_quantile(current_misfits, sample_weights, _SURFACE_QUANTILE)
-    if max(candidate_misfits[best], min_misfit) > _MAX_MISFIT_RATIO * current_misfit:
-        return coefficients
-    return candidates[best]
+    current_quantile = _weighted_quantile(current_misfits, sample_weights, _SURFACE_QUANTILE)
+    is_much_better = max(quantiles[best], min_misfit) <= _MAX_MISFIT_RATIO * current_quantile
+    return candidates[best] if is_much_better else coefficients
 
 
 def _weighted_quantile(values: Values, sample_weights: Values, fraction: float) -> float:

@@ -270,32 +270,33 @@ def _fit_poses(
             f"known rectangle {rectangles[0]}: the camera cannot see all of its corners; check "
             "the camera and the corners"
         )
-    fit = _levenberg_marquardt(initial_fit, residuals)
-    # A pose and its mirror image are both minima of the cost.
-    for index, pose in enumerate(fit.poses):
-        poses = (*fit.poses[:index], _mirror_pose(pose), *fit.poses[index + 1 :])
-        mirrored = _levenberg_marquardt(
-            replace(fit, poses=poses), residuals, max_steps=_MAX_MIRROR_STEPS
+    best_fit = _levenberg_marquardt(initial_fit, residuals)
+    # A pose and its mirror image are both minima of the cost, so both are tried for each rectangle.
+    for index, pose in enumerate(best_fit.poses):
+        poses = list(best_fit.poses)
+        poses[index] = _mirror_pose(pose)
+        mirrored_fit = _levenberg_marquardt(
+            replace(best_fit, poses=tuple(poses)), residuals, max_steps=_MAX_MIRROR_STEPS
         )
-        if cost(mirrored) < cost(fit):
-            fit = _levenberg_marquardt(mirrored, residuals)
-    return fit, residuals
+        if cost(mirrored_fit) < cost(best_fit):
+            best_fit = _levenberg_marquardt(mirrored_fit, residuals)
+    return best_fit, residuals
 
 
 def _initial_fits(
     rectangles: Sequence[KnownRectangle], camera: Camera, assumed_focal: float | None
 ) -> list[RectangleFit]:
     """Poses by homographies, for each initial focal length; without a covariance yet."""
-    log_factors = [0.0]
+    cameras = [camera]
     if assumed_focal is not None:
-        log_factors = list(math.log(assumed_focal / camera.focal) + _INITIAL_LOG_FOCAL_RATIOS)
+        log_factors = math.log(assumed_focal / camera.focal) + _INITIAL_LOG_FOCAL_RATIOS
+        cameras = [_scale_focal_length(camera, log_factor) for log_factor in log_factors.tolist()]
+    parameter_count = 1 + _POSE_PARAMETERS * len(rectangles)
+    no_covariance = np.zeros((parameter_count, parameter_count))
     fits = []
-    for log_factor in log_factors:
-        scaled_camera = _scale_focal_length(camera, float(log_factor))
-        poses = tuple(_pose_from_homography(rectangle, scaled_camera) for rectangle in rectangles)
-        parameter_count = 1 + _POSE_PARAMETERS * len(poses)
-        no_covariance = np.zeros((parameter_count, parameter_count))
-        fits.append(RectangleFit(poses=poses, camera=scaled_camera, covariance=no_covariance))
+    for tried_camera in cameras:
+        poses = tuple(_pose_from_homography(rectangle, tried_camera) for rectangle in rectangles)
+        fits.append(RectangleFit(poses=poses, camera=tried_camera, covariance=no_covariance))
     return fits
 
 
@@ -346,23 +347,20 @@ def _levenberg_marquardt(
     if not math.isfinite(cost):
         return fit
     damping = _INITIAL_DAMPING
-    candidate, candidate_residuals = fit, fit_residuals
     for _ in range(max_steps):
         jacobian = _jacobian(fit, residuals)
         normal_matrix, gradient = jacobian.T @ jacobian, jacobian.T @ fit_residuals
-        diagonal = np.diag(normal_matrix)
-        cost_reduction = 0.0
-        while cost_reduction <= 0 and damping < _MAX_DAMPING:
-            damped_matrix = normal_matrix + np.diag(damping * diagonal + _MIN_DAMPING_TERM)
-            negative_step = np.linalg.solve(damped_matrix, gradient)
-            if not np.isfinite(negative_step).all():
+        candidate, candidate_residuals, cost_reduction = fit, fit_residuals, 0.0
+        while cost_reduction <= 0:
+            if damping >= _MAX_DAMPING:
                 return fit
-            candidate = fit.add_step(-np.clip(negative_step, -_MAX_STEP, _MAX_STEP))
+            step = _damped_step(normal_matrix, gradient, damping)
+            if step is None:
+                return fit
+            candidate = fit.add_step(step)
             candidate_residuals = residuals(candidate)
             cost_reduction = cost - _sum_of_squares(candidate_residuals)
             damping *= 0.1 if cost_reduction > 0 else 10
-        if cost_reduction <= 0:
-            break
         fit, fit_residuals = candidate, candidate_residuals
         cost -= cost_reduction
         has_converged = cost_reduction < _CONVERGED * (1 + cost)
@@ -371,27 +369,41 @@ def _levenberg_marquardt(
     return fit
 
 
+def _damped_step(
+    normal_matrix: Float64[np.ndarray, "m m"], gradient: Values, damping: float
+) -> Values | None:
+    """Step of a damped fit, at most ``_MAX_STEP`` for each parameter; None if it is not finite."""
+    damping_terms = damping * np.diag(normal_matrix) + _MIN_DAMPING_TERM
+    negative_step = np.linalg.solve(normal_matrix + np.diag(damping_terms), gradient)
+    if not np.isfinite(negative_step).all():
+        return None
+    return -np.clip(negative_step, -_MAX_STEP, _MAX_STEP)
+
+
 def _jacobian(fit: RectangleFit, residuals: Residuals) -> Float64[np.ndarray, "r m"]:
     """Derivatives d residual (rows) / d parameter (columns), by finite differences."""
     fit_residuals, rectangle_count = residuals(fit), len(fit.poses)
-    jacobian = np.zeros((len(fit_residuals), 1 + _POSE_PARAMETERS * rectangle_count))
+    parameter_count = 1 + _POSE_PARAMETERS * rectangle_count
+    jacobian = np.zeros((len(fit_residuals), parameter_count))
 
-    def derivative(parameters: slice) -> Values:
+    def derivative_by(parameters: slice) -> Values:
         """Derivative of the residuals if these parameters change together."""
-        step = np.zeros(jacobian.shape[1])
+        step = np.zeros(parameter_count)
         step[parameters] = _DIFFERENCE_STEP
         return (residuals(fit.add_step(step)) - fit_residuals) / _DIFFERENCE_STEP
 
-    has_focal_residual = len(fit_residuals) > _CORNER_COORDINATES * rectangle_count
-    if has_focal_residual:
-        jacobian[:, 0] = derivative(slice(0, 1))
-    for parameter in range(1, 1 + _POSE_PARAMETERS):
-        # The corners of a rectangle depend on its own pose only, so all poses change at once.
-        all_derivatives = derivative(slice(parameter, None, _POSE_PARAMETERS))
-        for index in range(rectangle_count):
-            own_rows = slice(_CORNER_COORDINATES * index, _CORNER_COORDINATES * (index + 1))
-            own_column = _POSE_PARAMETERS * index + parameter
-            jacobian[own_rows, own_column] = all_derivatives[own_rows]
+    # The focal length has a residual of its own only if it is fitted; else it is not changed.
+    is_focal_fitted = len(fit_residuals) > _CORNER_COORDINATES * rectangle_count
+    if is_focal_fitted:
+        jacobian[:, 0] = derivative_by(slice(0, 1))
+    for pose_parameter in range(1, 1 + _POSE_PARAMETERS):
+        # The corners of a rectangle depend on its own pose only. So this parameter of all poses
+        # changes at once, and each rectangle takes the derivatives of its own corners.
+        derivatives = derivative_by(slice(pose_parameter, None, _POSE_PARAMETERS))
+        for rectangle in range(rectangle_count):
+            rows = slice(_CORNER_COORDINATES * rectangle, _CORNER_COORDINATES * (rectangle + 1))
+            column = _POSE_PARAMETERS * rectangle + pose_parameter
+            jacobian[rows, column] = derivatives[rows]
     return jacobian
 
 
@@ -403,22 +415,28 @@ def _pose_from_homography(rectangle: KnownRectangle, camera: Camera) -> Rectangl
             f"known rectangle {rectangle}: a corner lies outside the field of view of the "
             "lens: check the camera and the corners"
         )
-    long_side = max(rectangle.lengths)
-    H = _homography(_UNIT_CORNERS[:, :2] * rectangle.lengths / long_side, rays)
-    # The first two columns are the directions of the sides, up to a common factor.
-    x, y, t = 2 * H.T / (np.linalg.norm(H[:, 0]) + np.linalg.norm(H[:, 1]))
+    # The longer side is the unit of lengths.
+    unit = max(rectangle.lengths)
+    H = _homography(_UNIT_CORNERS[:, :2] * rectangle.lengths / unit, rays)
+    # The first two columns are the unit directions of the sides, and the third one is the middle of
+    # the rectangle, all times one unknown factor.
+    mean_length = (np.linalg.norm(H[:, 0]) + np.linalg.norm(H[:, 1])) / 2
+    x, y, t = H.T / mean_length
+    # Noise makes the directions neither orthogonal nor exactly unit vectors.
     U, _, Vt = np.linalg.svd(np.stack([x, y, np.cross(x, y)], axis=1))
     nearest_rotation = U @ Vt
-    return RectanglePose(rectangle=rectangle, R=nearest_rotation, t=t * long_side)
+    return RectanglePose(rectangle=rectangle, R=nearest_rotation, t=t * unit)
 
 
 def _homography(plane_points: Float64[np.ndarray, "4 2"], rays: Points) -> Matrix:
     """Matrix H for which each ray points along H (x, y, 1), by a direct linear transform."""
     equations = []
     for (x, y), (a, b, c) in zip(plane_points, rays, strict=True):
-        # The unit ray and H (x, y, 1) are parallel, so their cross product is zero.
+        # The unit ray and H (x, y, 1) are parallel, so their cross product is zero. That is linear
+        # in the entries of H, row by row.
         cross_matrix = np.array([[0, -c, b], [c, 0, -a], [-b, a, 0]]) / math.hypot(a, b, c)
         equations.append(np.kron(cross_matrix, (x, y, 1.0)))
+    # The last right singular vector solves the equations best. Its sign is arbitrary.
     _, _, Vt = np.linalg.svd(np.concatenate(equations))
     H = Vt[-1].reshape(3, 3)
     is_in_front = H[:, 2] @ rays.mean(axis=0) > 0
