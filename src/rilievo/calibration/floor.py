@@ -33,6 +33,8 @@ _MIN_KNOWN_NORMALS = 0.1
 """Least fraction of the pixels with depth that have normals, if these normals are used."""
 _RANSAC_TRIALS = 500
 _REFINEMENTS = 10
+_DEVIATION_PER_MEDIAN = 1.4826
+"""Ratio of the standard deviation of normal errors to the median of their absolute values."""
 _MAX_PLANES = 3
 """Number of planes that are tried, which is enough for a table, a bench and the floor."""
 _HINT = "give a known point or length instead"
@@ -242,11 +244,11 @@ def _find_surfaces(
             values, camera, valid, window=9, edge=0.2, step=stride
         )
     else:
-        length = np.linalg.norm(model_normals.astype(np.float64), axis=0)
-        has_normal = valid & (length > 0)
-        unit_normals = model_normals.astype(np.float64) / np.where(has_normal, length, 1)
-    faces_up = has_normal & (-unit_normals[1] > math.cos(max_angle))
-    faces_up[: len(faces_up) // 2] = False
+        unit_normals, has_normal = _normalise(model_normals, valid)
+    # The camera's y axis points down.
+    is_upward = has_normal & (-unit_normals[1] > math.cos(max_angle))
+    is_in_lower_half = np.arange(len(valid)) >= len(valid) // 2
+    faces_up = is_upward & is_in_lower_half[:, None]
     _require_upward_pixels(int(faces_up.sum()), int(valid.sum()), max_angle)
 
     rows, columns = range(first_row, height, stride), range(first_column, width, stride)
@@ -256,6 +258,16 @@ def _find_surfaces(
         normals=unit_normals[:, faces_up].T,
         scene=points[:, valid].T,
     )
+
+
+def _normalise(
+    normals: Float[np.ndarray, "3 h w"], valid: Bool[np.ndarray, "h w"]
+) -> tuple[Float64[np.ndarray, "3 h w"], Bool[np.ndarray, "h w"]]:
+    """Unit normals, and the mask of the valid pixels that have one; unknown normals are zero."""
+    normals = normals.astype(np.float64)
+    length = np.linalg.norm(normals, axis=0)
+    has_normal = valid & (length > 0)
+    return normals / np.where(has_normal, length, 1), has_normal
 
 
 def _require_upward_pixels(upward_count: int, depth_count: int, max_angle: float) -> None:
@@ -306,36 +318,50 @@ def _find_floor_plane(surfaces: _Surfaces, max_angle: float) -> _Plane:
     """
     generator = np.random.default_rng(0)
     min_points = _MIN_AREA_FRACTION * len(surfaces.scene)
-    faults: list[str] = []
+    fault_of_largest: str | None = None
     is_candidate = np.ones(len(surfaces.points), bool)
     for _ in range(_MAX_PLANES):
         plane = _largest_plane(surfaces.points, is_candidate, max_angle, generator)
         if plane is None or plane.is_on_plane.sum() < min_points:
             break
-        roughness = _median_angle_to_mean(surfaces.normals[plane.is_on_plane])
-        fraction_below = surfaces.fraction_below(plane.vector, _MIN_DEPTH_BELOW_PLANE)
-        if roughness > _MAX_ROUGHNESS:
-            degrees = math.degrees(roughness)
-            faults.append(f"is not flat (its normals vary by {degrees:.0f} degrees)")
-        elif fraction_below <= _MAX_FRACTION_BELOW:
-            return _level_plane_if_bent(surfaces, plane)
-        else:
-            level_plane = _plane_of_level_camera(surfaces, plane)
-            if level_plane is not None:
-                return level_plane
-            faults.append(
-                f"is probably a table, because {100 * fraction_below:.0f}% of the picture lies "
-                "below it"
-            )
+        floor_plane = _floor_of_plane(surfaces, plane)
+        if floor_plane is not None:
+            return floor_plane
+        fault_of_largest = fault_of_largest or _fault_of_plane(surfaces, plane)
 
-        is_candidate &= _depth_differences(surfaces.points, plane.vector) > 2 * _INLIER_TOLERANCE
+        is_far_from_plane = (
+            _depth_differences(surfaces.points, plane.vector) > 2 * _INLIER_TOLERANCE
+        )
+        is_candidate = is_candidate & is_far_from_plane
         if is_candidate.sum() < min_points:
             break
-    fault = faults[0] if faults else "is not a plane"
     raise CalibrationError(
-        f"no floor was found: the surface that faces up in the lower half of the picture {fault}",
+        "no floor was found: the surface that faces up in the lower half of the picture "
+        f"{fault_of_largest or 'is not a plane'}",
         hint=_HINT,
     )
+
+
+def _floor_of_plane(surfaces: _Surfaces, plane: _Plane) -> _Plane | None:
+    """Floor that a plane shows: itself, or a level one in its place in a deep scene.
+
+    Return None if it is no floor, for which ``_fault_of_plane`` has the reason.
+    """
+    roughness = _median_angle_to_mean(surfaces.normals[plane.is_on_plane])
+    if roughness > _MAX_ROUGHNESS:
+        return None
+    if surfaces.fraction_below(plane.vector, _MIN_DEPTH_BELOW_PLANE) <= _MAX_FRACTION_BELOW:
+        return _level_plane_if_bent(surfaces, plane)
+    return _plane_of_level_camera(surfaces, plane)
+
+
+def _fault_of_plane(surfaces: _Surfaces, plane: _Plane) -> str:
+    """Reason why a plane is no floor, which ends the sentence "the surface that faces up ..."."""
+    roughness = _median_angle_to_mean(surfaces.normals[plane.is_on_plane])
+    if roughness > _MAX_ROUGHNESS:
+        return f"is not flat (its normals vary by {math.degrees(roughness):.0f} degrees)"
+    percentage_below = 100 * surfaces.fraction_below(plane.vector, _MIN_DEPTH_BELOW_PLANE)
+    return f"is probably a table, because {percentage_below:.0f}% of the picture lies below it"
 
 
 def _largest_plane(
@@ -387,10 +413,8 @@ def _refine_plane(vector: Vector, points: Points) -> Vector:
         near_points = points[_depth_differences(points, vector) < tolerance]
         vector = _fit_plane(near_points)
         median_difference = float(np.median(_depth_differences(near_points, vector)))
-        # 1.4826 times the median is the standard deviation of normal errors.
-        tolerance = min(
-            _INLIER_TOLERANCE, max(3 * 1.4826 * median_difference, _MIN_INLIER_TOLERANCE)
-        )
+        three_deviations = 3 * _DEVIATION_PER_MEDIAN * median_difference
+        tolerance = min(_INLIER_TOLERANCE, max(three_deviations, _MIN_INLIER_TOLERANCE))
     return vector
 
 
@@ -405,6 +429,7 @@ def _depth_differences(points: Points, vector: Vector) -> Values:
 
 
 def _median_angle_to_mean(normals: Points) -> float:
+    """Median angle between unit normals and the direction of their mean [rad]."""
     mean = normals.sum(axis=0)
     cosines = np.clip(normals @ mean / np.linalg.norm(mean), -1, 1)
     return float(np.median(np.arccos(cosines)))

@@ -43,9 +43,9 @@ MIN_LINE_LENGTH = 8.0
 MIN_AXIS_COSINE = 0.02
 """Cosine of the angle between a ray and the optical axis (89 degrees) below which depth along the
 axis does not tell the distance."""
-_MIN_VALID_SAMPLES = 0.9
+_MIN_VALID_FRACTION = 0.9
 """Least fraction of the samples of a line that have depth."""
-_LINE_FIT_ROUNDS = 12
+_LINE_FIT_ROUNDS = 12  # of reweighted least squares
 _INNER_FRACTION = 0.5
 """Size of the inner part of a circle whose median depth is read, over the circle."""
 
@@ -186,17 +186,17 @@ def ends_on_straight_surface(
         return None
 
     inverse_depth, is_valid = _interpolate_inverse_depth(depth, u, v)
-    if is_valid.mean() < _MIN_VALID_SAMPLES:
+    if is_valid.mean() < _MIN_VALID_FRACTION:
         return None
     inverse_scales = inverse_depth * camera.depth_of(directions)
-    values = _extrapolate_to_ends(depth, fractions[is_valid], inverse_scales[is_valid])
-    if values is None or not require_match_at_ends:
-        return values
-
-    first_value, second_value = values
-    if _occurs_around(depth, first, first_value) and _occurs_around(depth, second, second_value):
-        return values
-    return None
+    end_values = _extrapolate_to_ends(depth, fractions[is_valid], inverse_scales[is_valid])
+    if end_values is None:
+        return None
+    first_value, second_value = end_values
+    match_at_ends = _occurs_around(depth, first, first_value) and _occurs_around(
+        depth, second, second_value
+    )
+    return end_values if match_at_ends or not require_match_at_ends else None
 
 
 def _occurs_around(depth: DepthMap, pixel: Pixel, value: float) -> bool:
@@ -224,18 +224,18 @@ def _extrapolate_to_ends(
         inverse_scales: Values that are linear in the position if the surface is straight, and that
             are inverse depth at the ends.
     """
-    is_inverse = depth.kind is DepthKind.AFFINE_INVERSE
+    has_inverse_values = depth.kind is DepthKind.AFFINE_INVERSE
     first, second = _fit_least_absolute_line(fractions, inverse_scales)
-    if not is_inverse and min(first, second) <= 0:
+    if not has_inverse_values and min(first, second) <= 0:
         return None
 
     fitted = first + fractions * (second - first)
     # The zero of an affine map is arbitrary, so its errors are compared with the map's range.
-    largest_value = _value_range(depth) if is_inverse else np.abs(fitted)
-    relative_errors = np.abs(inverse_scales - fitted) / np.maximum(largest_value, 1e-12)
+    reference = _value_range(depth) if has_inverse_values else np.abs(fitted)
+    relative_errors = np.abs(inverse_scales - fitted) / np.maximum(reference, 1e-12)
     if np.quantile(relative_errors, 0.9) > MAX_LINE_ERROR:
         return None
-    return (first, second) if is_inverse else (1 / first, 1 / second)
+    return (first, second) if has_inverse_values else (1 / first, 1 / second)
 
 
 def _value_range(depth: DepthMap) -> float:
@@ -250,19 +250,20 @@ def _interpolate_inverse_depth(
     height, width = depth.shape
     left = np.clip(np.floor(u).astype(int), 0, width - 2)
     top = np.clip(np.floor(v).astype(int), 0, height - 2)
+    right, bottom = left + 1, top + 1
     x, y = u - left, v - top
-    neighbours = (
-        (0, 0, (1 - x) * (1 - y)),
-        (0, 1, x * (1 - y)),
-        (1, 0, (1 - x) * y),
-        (1, 1, x * y),
+    neighbours_and_weights = (
+        (top, left, (1 - x) * (1 - y)),
+        (top, right, x * (1 - y)),
+        (bottom, left, (1 - x) * y),
+        (bottom, right, x * y),
     )
 
     inverse_depth, are_all_valid = np.zeros_like(u), np.ones(u.shape, bool)
-    for down, right, weight in neighbours:
-        values = depth.values[top + down, left + right].astype(np.float64)
-        is_valid = depth.valid[top + down, left + right]
-        if depth.kind is not DepthKind.AFFINE_INVERSE:
+    for row, column, weight in neighbours_and_weights:
+        values = depth.values[row, column].astype(np.float64)
+        is_valid = depth.valid[row, column]
+        if depth.kind is not DepthKind.AFFINE_INVERSE:  # That kind is inverse depth already.
             values = 1 / np.where(is_valid, values, 1)
         inverse_depth += weight * values
         are_all_valid &= is_valid
@@ -404,26 +405,31 @@ def known_point_depth(point: KnownPoint, camera: Camera | None) -> float:
 
 
 def _metres_at_depth_1(point: KnownPoint, camera: Camera | None) -> float:
-    """Distance that a known point would have, along its ray or the axis, if its depth were 1."""
+    """Distance that a known point would have, along its ray or the axis, if its depth were 1.
+
+    Without a camera, depth is taken to be along the axis.
+    """
     pixel = known_point_pixel(point)
-    if camera is not None:
-        direction = ray(camera, pixel)
-        if point.along is Along.RAY:
-            return float(np.linalg.norm(direction))
-        # A point outside of the image circle has a NaN direction, which this refuses as well.
-        if not direction[2] > MIN_AXIS_COSINE:
-            raise CalibrationError(
-                f"{pixel.name} is given along the optical axis, but lies beside or behind "
-                f"this {camera.lens.name} camera: give the distance along the ray instead, "
-                f"as {point.u:.10g},{point.v:.10g},METRES,ray"
-            )
-        return float(direction[2])
-    if point.along is Along.AXIS:
-        return 1.0
-    raise CalibrationError(
-        f"{pixel.name} is given along its ray, so the camera must be known: give its intrinsics "
-        "or field of view"
-    )
+    if camera is None:
+        if point.along is Along.AXIS:
+            return 1.0
+        raise CalibrationError(
+            f"{pixel.name} is given along its ray, so the camera must be known: give its "
+            "intrinsics or field of view"
+        )
+
+    # The ray ends at depth 1, so its length and its z are the distances at this depth.
+    point_ray = ray(camera, pixel)
+    if point.along is Along.RAY:
+        return float(np.linalg.norm(point_ray))
+    # The ray of a point outside of the image circle is NaN, which this refuses as well.
+    if not point_ray[2] > MIN_AXIS_COSINE:
+        raise CalibrationError(
+            f"{pixel.name} is given along the optical axis, but lies beside or behind "
+            f"this {camera.lens.name} camera: give the distance along the ray instead, "
+            f"as {point.u:.10g},{point.v:.10g},METRES,ray"
+        )
+    return float(point_ray[2])
 
 
 def _read_rectangle(
@@ -447,13 +453,17 @@ def _read_rectangle(
 
 
 def _read_circle(depth: DepthMap, circle: KnownCircle, camera: Camera, name: str) -> DepthReading:
-    """Read a map in the inner part of a circle."""
+    """Read the median of a map in the inner part of a circle, whose middle must have depth.
+
+    If the inner part is so small that it has no pixel, it is the median around the middle.
+    """
     u, v, metres = circle_middle(circle, camera)
     middle = Pixel(u=u, v=v, name=f"{name}: its middle")
-    value = median_around(depth, middle)
+    value_around_middle = median_around(depth, middle)
     is_inner = _inner_mask(circle, middle, depth.shape) & depth.valid
-    if is_inner.any():
-        value = float(np.median(depth.values[is_inner].astype(np.float64)))
+    if not is_inner.any():
+        return DepthReading(known=circle, middle=(u, v), metres=metres, value=value_around_middle)
+    value = float(np.median(depth.values[is_inner].astype(np.float64)))
     return DepthReading(known=circle, middle=(u, v), metres=metres, value=value)
 
 
