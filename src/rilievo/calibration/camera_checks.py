@@ -41,6 +41,10 @@ _MAX_BLACK = 10
 """Largest value of a pixel that counts as black [of 255]."""
 _MAX_BLACK_FRACTION = 0.02
 """Largest fraction of a panorama's rows that may be black at a pole."""
+_EDGE_SAMPLES = 65
+"""Number of pixels along each edge of a picture for which a lens must have a ray."""
+_CIRCLE_STEP = 8
+"""Step between the pixels that are examined for black beyond the image circle of a fisheye."""
 _MIN_PANORAMA_SIDE = 64
 """Side of the smallest picture that is examined [px]."""
 _MAX_ASPECT_ERROR = 0.02
@@ -100,13 +104,13 @@ def _check_lens(photo: Photo, lens: Lens) -> Lens:
 def _folds_inside(lens: Distorted, shape: tuple[int, int]) -> bool:
     """Whether pixels at the edge of a picture have no ray."""
     height, width = shape
-    columns, rows = np.linspace(0, width - 1, 65), np.linspace(0, height - 1, 65)
-    top = np.stack([columns, np.full(65, 0.0)])
-    bottom = np.stack([columns, np.full(65, height - 1.0)])
-    left = np.stack([np.full(65, 0.0), rows])
-    right = np.stack([np.full(65, width - 1.0), rows])
-    edge = np.hstack([top, bottom, left, right])
-    return not np.isfinite(lens.rays(edge)).all()
+    columns = np.linspace(0, width - 1, _EDGE_SAMPLES)
+    rows = np.linspace(0, height - 1, _EDGE_SAMPLES)
+    top, bottom = np.full_like(columns, 0), np.full_like(columns, height - 1)
+    left, right = np.full_like(rows, 0), np.full_like(rows, width - 1)
+    u = np.concatenate([columns, columns, left, right])
+    v = np.concatenate([top, bottom, rows, rows])
+    return not np.isfinite(lens.rays(np.stack([u, v]))).all()
 
 
 def _narrow_to_circle(photo: Photo, lens: Fisheye) -> Lens:
@@ -127,11 +131,13 @@ def _narrow_to_circle(photo: Photo, lens: Fisheye) -> Lens:
             path=photo.name,
         )
     narrowed = lens.ending_at_distance(radius)
-    v, u = np.mgrid[0:height:8, 0:width:8]
+    v, u = np.mgrid[0:height:_CIRCLE_STEP, 0:width:_CIRCLE_STEP]
     is_outside = ~np.isfinite(narrowed.rays(np.stack([u, v]).astype(float))[0])
-    if is_outside.any() and np.median(photo.pixels[::8, ::8][is_outside]) <= _MAX_BLACK:
-        return narrowed
-    return lens
+    if not is_outside.any():
+        return lens
+    pixels_outside = photo.pixels[::_CIRCLE_STEP, ::_CIRCLE_STEP][is_outside]
+    is_black_outside = np.median(pixels_outside) <= _MAX_BLACK
+    return narrowed if is_black_outside else lens
 
 
 def _require_both_poles(photo: Photo, lens: Equirectangular) -> None:
@@ -140,22 +146,25 @@ def _require_both_poles(photo: Photo, lens: Equirectangular) -> None:
     is_black_row = photo.pixels.max(axis=(1, 2)) <= _MAX_BLACK
     if is_black_row.all():
         raise InputError("is completely black", path=photo.name)
-    black_above, black_below = int(np.argmin(is_black_row)), int(np.argmin(is_black_row[::-1]))
-    max_black = _MAX_BLACK_FRACTION * height
-    top, bottom = 0, height
-    black_ends = []
-    if black_above > max_black:
-        top = black_above
-        black_ends.append("top")
-    if black_below > max_black:
-        bottom = height - black_below
-        black_ends.append("bottom")
-    if not black_ends:
+    black_rows_above = int(np.argmin(is_black_row))
+    black_rows_below = int(np.argmin(is_black_row[::-1]))
+    max_black_rows = _MAX_BLACK_FRACTION * height
+    is_black_above, is_black_below = (
+        black_rows_above > max_black_rows,
+        black_rows_below > max_black_rows,
+    )
+    if not (is_black_above or is_black_below):
         return
-    cropped_lens = lens.cropped(top=top, left=0)
+    if is_black_above and is_black_below:
+        black_ends = "top and bottom"
+    else:
+        black_ends = "top" if is_black_above else "bottom"
+    first_row = black_rows_above if is_black_above else 0
+    last_row = height - 1 - (black_rows_below if is_black_below else 0)
+    cropped_lens = lens.cropped(top=first_row, left=0)
     raise InputError(
-        f"is black at the {' and '.join(black_ends)}, so it does not show a whole panorama: crop "
-        f"it to rows {top} to {bottom - 1}, and write {spell_lens(cropped_lens)} as its lens",
+        f"is black at the {black_ends}, so it does not show a whole panorama: crop it to rows "
+        f"{first_row} to {last_row}, and write {spell_lens(cropped_lens)} as its lens",
         path=photo.name,
     )
 
@@ -201,11 +210,13 @@ def _camera_unit_note(camera: Camera, shape: tuple[int, int]) -> str | None:
     """Note that a camera probably belongs to another picture, with the likely reason."""
     if not isinstance(camera.lens, Pinhole | Centred):
         return None
-    # The first check that gives a note wins. Three of them are about lenses with z = 1 rays only.
-    checks = [_normalized_camera_note]
-    if not camera.lens.has_unit_rays:
-        checks += [_centre_note, _focal_ratio_note, _wide_camera_note]
-    checks.append(_narrow_camera_note)
+    perspective_only = (_centre_note, _focal_ratio_note, _wide_camera_note)
+    checks = (
+        _normalized_camera_note,
+        # Panoramas and fisheyes may be wide, and their principal points and focal lengths vary.
+        *(() if camera.lens.has_unit_rays else perspective_only),
+        _narrow_camera_note,
+    )
     for check in checks:
         note = check(camera, shape)
         if note is not None:
@@ -214,23 +225,35 @@ def _camera_unit_note(camera: Camera, shape: tuple[int, int]) -> str | None:
 
 
 def _normalized_camera_note(camera: Camera, shape: tuple[int, int]) -> str | None:
-    """Note on intrinsics that seem to be fractions of the width and the height."""
-    fx, fy, cx, cy = camera.fx, camera.fy, camera.cx, camera.cy
+    """Note on intrinsics that seem to be fractions of the width and the height.
+
+    Their principal point is then in the top-left pixel. The focal lengths may be in pixels all the
+    same, if they are long enough.
+    """
+    cx, cy = camera.cx, camera.cy
     if not (0 <= cx <= 1 and 0 <= cy <= 1 and min(shape) > 2):
         return None
+    return (
+        f"the camera's principal point {cx:g},{cy:g} is read in pixels, so it is in the "
+        "top-left corner; if the numbers are fractions of the width and the height, write "
+        f"{_spell_in_pixels(camera, shape)}"
+    )
+
+
+def _spell_in_pixels(camera: Camera, shape: tuple[int, int]) -> str:
+    """Spell a camera whose numbers are fractions of the width and the height in pixels."""
     height, width = shape
-    x_factor, y_factor = (width, height) if fx < _MAX_NORMALIZED_FOCAL else (1, 1)
-    intrinsics = (fx * x_factor, fy * y_factor, cx * width - 0.5, cy * height - 0.5)
+    are_focals_fractions = camera.fx < _MAX_NORMALIZED_FOCAL
+    fx, fy = (
+        (camera.fx * width, camera.fy * height) if are_focals_fractions else (camera.fx, camera.fy)
+    )
+    intrinsics = (fx, fy, camera.cx * width - 0.5, camera.cy * height - 0.5)
     # A lens is written as name:fx,fy,cx,cy,coefficients, and a pinhole without its name.
     spelling = spell_lens(camera.lens)
     prefix = "" if isinstance(camera.lens, Pinhole) else f"{spelling.name}:"
     coefficients = [shortest_text(number) for number in spelling.numbers[len(intrinsics) :]]
-    in_pixels = ",".join([*(f"{value:.6g}" for value in intrinsics), *coefficients])
-    return (
-        f"the camera's principal point {cx:g},{cy:g} is read in pixels, so it is in the "
-        "top-left corner; if the numbers are fractions of the width and the height, write "
-        f"{prefix}{in_pixels}"
-    )
+    numbers = [*(f"{value:.6g}" for value in intrinsics), *coefficients]
+    return f"{prefix}{','.join(numbers)}"
 
 
 def _centre_note(camera: Camera, shape: tuple[int, int]) -> str | None:

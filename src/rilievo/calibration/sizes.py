@@ -56,7 +56,10 @@ _MAX_RIM_ERROR = 0.05
 ``_MAX_RIM_PIXELS``."""
 _MAX_RIM_PIXELS = 2.0  # [px]
 _MIN_RIM_POINTS = 5
-_ELLIPSE_PARTS = 6
+_LENGTH_PARTS, _ELLIPSE_PARTS = 5, 6
+"""Numbers of values in the text of a length, and of a circle by its ellipse."""
+_RECTANGLE_PARTS = (9, 10)
+"""Numbers of values in the text of a rectangle, without and with the error of its corners."""
 _MIN_AXIS_RATIO = 0.08
 """Least short axis over the long one: a circle that leans away by 85 degrees."""
 _MIN_CORNER_SINE = 0.02
@@ -224,22 +227,24 @@ class KnownRectangle:
                 "of the width and the height"
             )
 
-        # The turns after all sides have the same sign around a convex outline.
-        sines = [self._turn_sine(side) for side in range(4)]
-        for side, sine in enumerate(sines):
+        # The turns after all sides have the same sign around a convex outline. Sides and corners
+        # are counted from 0 here, and from 1 in messages.
+        turn_sines = [self._turn_sine(side) for side in range(4)]
+        for side, sine in enumerate(turn_sines):
             if abs(sine) < _MIN_CORNER_SINE:
                 first, second, third = sorted((side + step) % 4 + 1 for step in range(3))
                 return f"corners {first}, {second} and {third} lie on one line: check the corners"
 
-        is_right_turn = [sine > 0 for sine in sines]
-        right_turns = sum(is_right_turn)
-        if right_turns == 2:
+        turns_right = [sine > 0 for sine in turn_sines]
+        right_turn_count = sum(turns_right)
+        if right_turn_count == 2:
             return "its sides cross: give the corners in order around the rectangle"
-        if right_turns in (1, 3):
-            # One turn differs. Side i ends at corner i + 1, or i + 2 if counted from 1.
-            side = is_right_turn.index(right_turns == 1)
+        if right_turn_count in (1, 3):
+            # The turn that differs is at the end of its side, the next corner.
+            differing_turn = right_turn_count == 1
+            inner_corner = (turns_right.index(differing_turn) + 1) % 4
             return (
-                f"corner {(side + 1) % 4 + 1} lies inside the triangle of the other three, which "
+                f"corner {inner_corner + 1} lies inside the triangle of the other three, which "
                 "is impossible for a rectangle: check the corners"
             )
         return None
@@ -286,22 +291,31 @@ class KnownRectangle:
 
 
 def _checked_sides(sides: object) -> tuple[float, float] | str:
-    """Check two sides [m], or the name of a rectangle, which is returned in lower case."""
-    parsed = parse_sides(sides) if isinstance(sides, str) else sides
-    if isinstance(parsed, str):
-        name = parsed.lower()
-        if name not in NAMED_RECTANGLES:
-            raise OptionError(
-                f"known rectangle: '{parsed[:40]}' is neither two sides, such as 90cm x "
-                "2.1m, nor the name of a common object; "
-                f"{suggest(parsed, NAMED_RECTANGLES)}"
-            )
-        return name
+    """Check two sides [m], or the name of a rectangle, which is returned in lower case.
+
+    ``sides`` is what a user passes: two numbers or lengths, or a text with either of these.
+
+    Raises:
+        OptionError: If it is none of these.
+    """
+    two_sides_or_name = parse_sides(sides) if isinstance(sides, str) else sides
+    if isinstance(two_sides_or_name, str):
+        return _checked_name(two_sides_or_name)
     try:
-        first, second = parsed  # pyright: ignore[reportGeneralTypeIssues]
+        first, second = two_sides_or_name  # pyright: ignore[reportGeneralTypeIssues]
         return parse_metres(str(first)), parse_metres(str(second))
     except (TypeError, ValueError):
-        raise _sides_error(str(parsed)) from None
+        raise _sides_error(str(two_sides_or_name)) from None
+
+
+def _checked_name(name: str) -> str:
+    """Name of a rectangle in lower case; raise ``OptionError`` if there is none of this name."""
+    if name.lower() not in NAMED_RECTANGLES:
+        raise OptionError(
+            f"known rectangle: '{name[:40]}' is neither two sides, such as 90cm x 2.1m, nor the "
+            f"name of a common object; {suggest(name, NAMED_RECTANGLES)}"
+        )
+    return name.lower()
 
 
 def parse_sides(text: str) -> tuple[float, float] | str:
@@ -312,14 +326,16 @@ def parse_sides(text: str) -> tuple[float, float] | str:
         (0.9, 2.1)
     """
     sides = [side.strip() for side in re.split("[x×*]", text.lower())]
-    if len(sides) != 2 or not all(side[:1].isdigit() or side[:1] in "-+." for side in sides):
+    # An empty side counts as a length, too, so that "0.9x" is refused as one.
+    look_like_lengths = all(side[:1].isdigit() or side[:1] in "-+." for side in sides)
+    if len(sides) != 2 or not look_like_lengths:
         return text.strip()
 
     first, second = sides
-    unit = re.search(r"\d\s*([a-z]+)$", second)
+    unit_of_second = re.search(r"\d\s*([a-z]+)$", second)
     # In "90 x 210cm", the unit holds for both.
-    if unit is not None and first[-1:].isdigit():
-        first += unit[1]
+    if unit_of_second is not None and first[-1:].isdigit():
+        first += unit_of_second[1]
     try:
         return parse_metres(first), parse_metres(second)
     except ValueError:
@@ -337,9 +353,9 @@ def parse_object_sides(text: str) -> tuple[float, float, float]:
         OptionError: If there are not three lengths, or one is too small or too large.
     """
     sides = [side.strip() for side in re.split("[x×*]", text.lower())]
-    unit = re.search(r"\d\.?\s*([a-z]+)$", sides[-1])
-    if unit is not None:
-        sides = [side + unit[1] if side[-1:].isdigit() else side for side in sides]
+    last_unit = re.search(r"\d\.?\s*([a-z]+)$", sides[-1])
+    if last_unit is not None:
+        sides = [side + last_unit[1] if side[-1:].isdigit() else side for side in sides]
     try:
         first, second, third = map(parse_metres, sides)
     except ValueError:
@@ -402,17 +418,17 @@ class KnownCircle:
                 f"known circle {self}: the diameter must be between {MIN_METRES:g} and "
                 f"{MAX_METRES:g} metres"
             )
-        axes = sorted((self.width, self.height))
-        if axes[0] < _MIN_SHORT_AXIS or axes[1] < _MIN_LONG_AXIS:
+        short_axis, long_axis = sorted((self.width, self.height))
+        if short_axis < _MIN_SHORT_AXIS or long_axis < _MIN_LONG_AXIS:
             raise OptionError(
                 f"known circle {self}: its ellipse must be at least {_MIN_LONG_AXIS:g} pixels long "
                 f"and {_MIN_SHORT_AXIS:g} pixel wide; columns and rows are in pixels, not in "
                 "fractions of the width and the height"
             )
-        if axes[0] < _MIN_AXIS_RATIO * axes[1]:
+        if short_axis < _MIN_AXIS_RATIO * long_axis:
             raise OptionError(
-                f"known circle {self}: its ellipse is {axes[1] / axes[0]:.0f} times as long as "
-                "wide, so the circle is seen almost from its edge: check the points of its rim"
+                f"known circle {self}: its ellipse is {long_axis / short_axis:.0f} times as long "
+                "as wide, so the circle is seen almost from its edge: check the points of its rim"
             )
 
     @property
@@ -440,14 +456,19 @@ def parse_known(text: str) -> Known:
     Raises:
         OptionError: If it is anything else.
     """
+    # The number of values tells what it is, because each kind has another one.
     parts = [part.strip() for part in text.split(",")]
     if len(parts) == _ELLIPSE_PARTS or len(parts) > 2 * _MIN_RIM_POINTS:
         return parse_circle(text)
-    if len(parts) == 5:
+    if len(parts) == _LENGTH_PARTS:
         return parse_length(text)
-    if len(parts) in (9, 10):
+    if len(parts) in _RECTANGLE_PARTS:
         return parse_rectangle(text)
+    return _parse_point(text, parts)
 
+
+def _parse_point(text: str, parts: Sequence[str]) -> KnownPoint:
+    """Read a known point; ``parts`` are the values in ``text``."""
     expected = (
         f"known point '{text}': expected u,v,metres (column, row, depth), u,v,metres,ray, or "
         "u1,v1,u2,v2,metres for a length"
@@ -455,14 +476,14 @@ def parse_known(text: str) -> Known:
     if len(parts) not in (3, 4):
         raise OptionError(f"{expected}; found {_value_count(parts)}")
     try:
-        u_text, v_text, metres_text, *direction = parts
-        u, v, metres = float(u_text), float(v_text), parse_metres(metres_text)
+        u, v, metres = float(parts[0]), float(parts[1]), parse_metres(parts[2])
     except ValueError:
         raise OptionError(f"{expected}; the first three must be numbers") from None
-    [along] = direction or [Along.AXIS]
+    along = parts[3] if len(parts) == 4 else Along.AXIS
     if along not in list(Along):
-        decimals = "; write decimals with a point, as in 2.35" if along.isdigit() else ""
-        raise OptionError(f"{expected}; '{along}' is neither axis nor ray{decimals}")
+        # A decimal comma, as in 2,35, makes one more value.
+        hint = "; write decimals with a point, as in 2.35" if along.isdigit() else ""
+        raise OptionError(f"{expected}; '{along}' is neither axis nor ray{hint}")
     return KnownPoint(u=u, v=v, metres=metres, along=Along(along))
 
 
@@ -477,14 +498,14 @@ def parse_length(text: str) -> KnownLength:
         f"known length '{text}': expected u1,v1,u2,v2,metres (column and row of both "
         "ends), or the name of a common object in place of the metres, such as a4"
     )
-    if len(parts) != 5:
+    if len(parts) != _LENGTH_PARTS:
         raise OptionError(f"{expected}; found {_value_count(parts)}")
+    *coordinate_texts, length_text = parts
     try:
-        *coordinates, length = parts
-        u1, v1, u2, v2 = map(float, coordinates)
+        u1, v1, u2, v2 = map(float, coordinate_texts)
     except ValueError:
         raise OptionError(f"{expected}; the first four must be numbers") from None
-    return KnownLength(u1=u1, v1=v1, u2=u2, v2=v2, metres=_parse_length_or_name(length))
+    return KnownLength(u1=u1, v1=v1, u2=u2, v2=v2, metres=_parse_length_or_name(length_text))
 
 
 def _parse_length_or_name(text: str) -> float:
@@ -512,19 +533,19 @@ def parse_rectangle(text: str) -> KnownRectangle:
         "corners, in order around it), then the name of a common object (a4, letter, card, ...) "
         "or both sides, such as 90cm x 2.1m"
     )
-    if len(parts) not in (9, 10):
+    if len(parts) not in _RECTANGLE_PARTS:
         raise OptionError(f"{expected}; found {_value_count(parts)}")
+    coordinate_texts, sides_text, error_texts = parts[:8], parts[8], parts[9:]
     try:
-        coordinates = [float(part.removesuffix("px")) for part in parts[:8]]
-        sides, *error_text = parts[8:]
-        error = float(error_text[0].removesuffix("px")) if error_text else CORNER_ERROR
+        coordinates = [float(text.removesuffix("px")) for text in coordinate_texts]
+        error = float(error_texts[0].removesuffix("px")) if error_texts else CORNER_ERROR
     except ValueError:
         raise OptionError(
             f"{expected}; the first eight must be numbers, and a tenth is the error of a "
             "corner, such as 0.5px"
         ) from None
     corners = tuple(zip(coordinates[::2], coordinates[1::2], strict=True))
-    return KnownRectangle(corners=corners, sides=parse_sides(sides), error=error)
+    return KnownRectangle(corners=corners, sides=parse_sides(sides_text), error=error)
 
 
 def parse_circle(text: str) -> KnownCircle:
@@ -543,22 +564,24 @@ def parse_circle(text: str) -> KnownCircle:
         "its ellipse (u,v,width,height,angle) or its box (u1,v1,u2,v2), then the diameter, such as "
         "23mm"
     )
+    *number_texts, diameter_text = parts
     try:
-        numbers = [float(part) for part in parts[:-1]]
+        numbers = [float(number_text) for number_text in number_texts]
     except ValueError:
         raise OptionError(f"{expected}; all but the last must be numbers") from None
     if not all(map(math.isfinite, numbers)):
         raise OptionError(f"{expected}; all numbers must be finite")
-    metres = _parse_diameter(parts[-1])
-    if len(numbers) == 4:
+    metres = _parse_diameter(diameter_text)
+    if len(numbers) == 4:  # a box
         u1, v1, u2, v2 = numbers
         return KnownCircle(
             u=(u1 + u2) / 2, v=(v1 + v2) / 2, width=abs(u2 - u1), height=abs(v2 - v1), metres=metres
         )
-    if len(numbers) == 5:
+    if len(numbers) == 5:  # an ellipse
         u, v, width, height, angle = numbers
         return KnownCircle(u=u, v=v, width=width, height=height, angle=angle, metres=metres)
-    if len(numbers) % 2 or len(numbers) < 2 * _MIN_RIM_POINTS:
+    are_pairs = len(numbers) % 2 == 0
+    if not are_pairs or len(numbers) < 2 * _MIN_RIM_POINTS:
         raise OptionError(f"{expected}; found {_value_count(parts)}")
     return circle_through(tuple(zip(numbers[::2], numbers[1::2], strict=True)), metres)
 
@@ -570,8 +593,7 @@ def circle_through(points: Sequence[ImagePoint], metres: float) -> KnownCircle:
         OptionError: If the points lie on no ellipse.
     """
     ellipse = ellipse_through(points)
-    misses = [] if ellipse is None else ellipse.rim_distances(points).tolist()
-    if ellipse is None or max(misses) > max(_MAX_RIM_PIXELS, _MAX_RIM_ERROR * ellipse.long_axis):
+    if ellipse is None or not _lie_on_rim(points, ellipse):
         raise OptionError(
             f"known circle: its {len(points)} points do not lie on an ellipse, as which a "
             "photograph shows a circle: spread them around the rim, each on its edge"
@@ -584,6 +606,12 @@ def circle_through(points: Sequence[ImagePoint], metres: float) -> KnownCircle:
         angle=round(ellipse.angle, 3),
         metres=metres,
     )
+
+
+def _lie_on_rim(points: Sequence[ImagePoint], ellipse: Ellipse) -> bool:
+    """Whether all points lie so near the rim of an ellipse that clicks explain the distance."""
+    largest_distance = max(ellipse.rim_distances(points).tolist())
+    return largest_distance <= max(_MAX_RIM_PIXELS, _MAX_RIM_ERROR * ellipse.long_axis)
 
 
 def _parse_diameter(text: str) -> float:
