@@ -152,18 +152,20 @@ def _ignore_if_little_is_inside(pixels: Pixels, margins: Margins) -> Margins:
 
 def _find_bars(pixels: Pixels, *, white: bool) -> Margins:
     """Find black or white bars on at least two sides; no margins if there are none."""
-    bars = {side: _bar_thickness(pixels, side, white) for side in ("top", "bottom")}
-    rows, _ = Margins(**bars).inside(pixels.shape[:2])
-    between_rows = pixels[rows]
-    bars |= {side: _bar_thickness(between_rows, side, white) for side in ("left", "right")}
-    # Bars at the left and right darken the rows at the top and bottom of the picture, too. So the
-    # top and bottom are examined again without them.
-    _, columns = Margins(**bars).inside(pixels.shape[:2])
-    between_columns = pixels[:, columns]
-    bars |= {side: _bar_thickness(between_columns, side, white) for side in ("top", "bottom")}
+    # Bars at two sides darken the ends of the lines at the other two, too. So the left and right
+    # are examined without the top and bottom, and then these once more without the left and right.
+    shape = pixels.shape[:2]
+    rows, _ = Margins(
+        top=_bar_thickness(pixels, "top", white), bottom=_bar_thickness(pixels, "bottom", white)
+    ).inside(shape)
+    left = _bar_thickness(pixels[rows], "left", white)
+    right = _bar_thickness(pixels[rows], "right", white)
+    _, columns = Margins(left=left, right=right).inside(shape)
+    top = _bar_thickness(pixels[:, columns], "top", white)
+    bottom = _bar_thickness(pixels[:, columns], "bottom", white)
 
-    margins = Margins(**bars)
-    has_two_bars = sum(thickness > 0 for thickness in bars.values()) >= 2
+    margins = Margins(top=top, right=right, bottom=bottom, left=left)
+    has_two_bars = sum(thickness > 0 for thickness in (top, right, bottom, left)) >= 2
     return margins if has_two_bars and _has_square_corners(pixels, margins) else Margins()
 
 
@@ -177,22 +179,24 @@ def _has_square_corners(pixels: Pixels, margins: Margins) -> bool:
     corner_height, corner_width = (
         max(_MIN_CORNER, math.floor(_CORNER_FRACTION * length)) for length in inside.shape[:2]
     )
-    # The thickness of each bar, its outermost line, and the rows or columns of a corner beside it.
-    horizontal_bars = (
-        (margins.top, 0, slice(corner_height)),
-        (margins.bottom, -1, slice(-corner_height, None)),
-    )
-    vertical_bars = (
-        (margins.left, 0, slice(corner_width)),
-        (margins.right, -1, slice(-corner_width, None)),
-    )
-    for height, row, corner_rows in horizontal_bars:
-        for width, column, corner_columns in vertical_bars:
-            if not (height and width):
-                continue
+    # The outermost row or column of each bar that there is, and the rows or columns of the corners
+    # beside the bar.
+    horizontal_bars = []
+    if margins.top:
+        horizontal_bars.append((0, slice(corner_height)))
+    if margins.bottom:
+        horizontal_bars.append((-1, slice(-corner_height, None)))
+    vertical_bars = []
+    if margins.left:
+        vertical_bars.append((0, slice(corner_width)))
+    if margins.right:
+        vertical_bars.append((-1, slice(-corner_width, None)))
+    for row, corner_rows in horizontal_bars:
+        for column, corner_columns in vertical_bars:
             bar_colour = pixels[row, column].astype(np.int16)
             deviation = np.abs(inside[corner_rows, corner_columns] - bar_colour).max(axis=2)
-            if (deviation > _MAX_DEVIATION // 2).mean() < _MIN_PICTURE_FRACTION:
+            has_other_colour = deviation > _MAX_DEVIATION // 2
+            if has_other_colour.mean() < _MIN_PICTURE_FRACTION:
                 return False
     return True
 
@@ -276,16 +280,18 @@ def _first_line_inside(
         max_blur: Largest fraction of such pixels two lines before the picture.
     """
     # Two lines before the edge, and those over which it may be blurred.
-    start = max(0, border_end - 2)
-    blurred_lines = max(_MAX_BLURRED_LINES, math.ceil(_MAX_BLURRED_FRACTION * len(lines)))
-    lines_at_edge = lines[start : border_end + blurred_lines].astype(np.int16)
-    other_fractions = (np.abs(lines_at_edge - colour).max(axis=2) > min_step).mean(axis=1)
-    is_inside = other_fractions[border_end - start :] >= _MIN_PICTURE_FRACTION
+    first_examined = max(0, border_end - 2)
+    max_blurred_lines = max(_MAX_BLURRED_LINES, math.ceil(_MAX_BLURRED_FRACTION * len(lines)))
+    examined_lines = lines[first_examined : border_end + max_blurred_lines].astype(np.int16)
+    has_other_colour = np.abs(examined_lines - colour).max(axis=2) > min_step
+    other_fractions = has_other_colour.mean(axis=1)
+    is_inside = other_fractions[border_end - first_examined :] >= _MIN_PICTURE_FRACTION
     if not is_inside.any():
         return 0
     first_inside = border_end + int(np.argmax(is_inside))
-    fraction_before = other_fractions[max(0, first_inside - 2 - start)]
-    return first_inside if fraction_before <= max_blur else 0
+    two_lines_before = max(first_examined, first_inside - 2)
+    is_straight_edge = other_fractions[two_lines_before - first_examined] <= max_blur
+    return first_inside if is_straight_edge else 0
 
 
 def _lines_inwards(pixels: Pixels, side: str) -> UInt8[np.ndarray, "n m 3"]:

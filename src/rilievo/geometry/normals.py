@@ -74,11 +74,12 @@ def normals_from_depth(
         first, end = max(top - halo, 0), min(bottom + halo, height)
         band_valid = None if valid is None else valid[..., first:end, :]
         inverse, usable = _inverse_depth(depth[..., first:end, :], band_valid)
-        planes, is_fitted = _fit_planes(inverse, usable, radius=window // 2, edge=edge)
+        all_planes, all_are_fitted = _fit_planes(inverse, usable, radius=window // 2, edge=edge)
         without_halo = slice(top - first, bottom - first)
-        planes, is_fitted = planes[..., without_halo, :], is_fitted[..., without_halo, :]
+        planes, is_fitted = all_planes[..., without_halo, :], all_are_fitted[..., without_halo, :]
 
-        vectors = _plane_normals(planes, camera, range(top * step, bottom * step, step), columns)
+        rows = range(top * step, bottom * step, step)
+        vectors = _plane_normals(planes, camera, rows, columns)
         # The product of the vector with the pixel's ray is c, which is positive for a surface in
         # front of the camera.
         is_known = is_fitted & (planes[2, ...] > 0)
@@ -111,21 +112,24 @@ def _fit_planes(
     row_moments = _row_moments(inverse, usable, radius, joined_right)
     moments = _window_moments(row_moments, usable, radius, joined_below)
 
-    # Sums over each window become means (u, v, q) and covariances (uu, uv, ...), where q is 1/z.
-    n, sum_u, sum_q, sum_uu, sum_uq, sum_v, sum_uv, sum_vq, sum_vv = (
+    # Sums over each window become means and covariances, where q is 1/z.
+    sum_1, sum_u, sum_q, sum_uu, sum_uq, sum_v, sum_uv, sum_vq, sum_vv = (
         moments[k, ...] for k in range(9)
     )
-    n = xp.where(usable, n, xp.ones_like(n))
-    u, v, q = sum_u / n, sum_v / n, sum_q / n
-    uu, uv, vv = sum_uu / n - u * u, sum_uv / n - u * v, sum_vv / n - v * v
-    uq, vq = sum_uq / n - u * q, sum_vq / n - v * q
-    # (a, b) solves [[uu, uv], [uv, vv]] (a, b) = (uq, vq), by Cramer's rule.
-    determinant = uu * vv - uv * uv
+    count = xp.where(usable, sum_1, xp.ones_like(sum_1))
+    mean_u, mean_v, mean_q = sum_u / count, sum_v / count, sum_q / count
+    cov_uu = sum_uu / count - mean_u * mean_u
+    cov_uv = sum_uv / count - mean_u * mean_v
+    cov_vv = sum_vv / count - mean_v * mean_v
+    cov_uq = sum_uq / count - mean_u * mean_q
+    cov_vq = sum_vq / count - mean_v * mean_q
+    # The normal equations [[uu, uv], [uv, vv]] (a, b) = (uq, vq), by Cramer's rule.
+    determinant = cov_uu * cov_vv - cov_uv * cov_uv
     is_fitted = usable & (determinant > _MIN_DETERMINANT)
-    safe_determinant = xp.where(is_fitted, determinant, xp.ones_like(n))
-    a = (uq * vv - vq * uv) / safe_determinant
-    b = (vq * uu - uq * uv) / safe_determinant
-    return xp.stack([a, b, q - a * u - b * v]), is_fitted
+    safe_determinant = xp.where(is_fitted, determinant, xp.ones_like(count))
+    a = (cov_uq * cov_vv - cov_vq * cov_uv) / safe_determinant
+    b = (cov_vq * cov_uu - cov_uq * cov_uv) / safe_determinant
+    return xp.stack([a, b, mean_q - a * mean_u - b * mean_v]), is_fitted
 
 
 def _plane_normals(

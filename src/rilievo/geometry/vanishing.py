@@ -192,10 +192,12 @@ def sines_to_points(
     ``points`` are homogeneous. The sign depends on the segment's direction.
     """
     x, y, z = (points[:, None, axis] for axis in range(3))
-    to_x = x - z * segments.middle[None, :, 0]
-    to_y = y - z * segments.middle[None, :, 1]
-    cross_product = to_x * segments.direction[None, :, 1] - to_y * segments.direction[None, :, 0]
-    return cross_product / np.maximum(np.hypot(to_x, to_y), 1e-12)
+    # From the middle to the point, times z, so that it is finite for points at infinity.
+    ray_x = x - z * segments.middle[None, :, 0]
+    ray_y = y - z * segments.middle[None, :, 1]
+    direction_x, direction_y = segments.direction[None, :, 0], segments.direction[None, :, 1]
+    cross_product = ray_x * direction_y - ray_y * direction_x
+    return cross_product / np.maximum(np.hypot(ray_x, ray_y), 1e-12)
 
 
 def _propose_axes(segments: Segments, min_focal: float, max_focal: float) -> _Axes | None:
@@ -237,9 +239,10 @@ def candidate_points(segments: Segments) -> list[Vector]:
     """
     random = np.random.default_rng(0)
     segment_count = len(segments)
+    # Homogeneous coordinates, in which a direction is a point at infinity. The cross product of two
+    # points is their line, and that of two lines their point.
     middles = np.concatenate([segments.middle, np.ones((segment_count, 1))], axis=1)
     directions = np.concatenate([segments.direction, np.zeros((segment_count, 1))], axis=1)
-    # The cross product of two homogeneous points is their line, and that of two lines their point.
     lines = np.cross(middles, directions)
     probability = segments.length / segments.length.sum()
     first, second = (random.choice(segment_count, _PROPOSALS, p=probability) for _ in range(2))
@@ -249,12 +252,14 @@ def candidate_points(segments: Segments) -> list[Vector]:
     points = points[is_point] / norms[is_point, None]
 
     is_explained = np.abs(sines_to_points(segments, points)) < MAX_SINE
-    unexplained_length, candidates = segments.length.copy(), []
+    # A greedy choice; segments that a candidate explains have no length for the next ones.
+    unexplained_length = segments.length.copy()
+    candidates: list[Vector] = []
     for _ in range(_CANDIDATES):
-        newly_explained_length = is_explained @ unexplained_length
-        if not len(newly_explained_length) or newly_explained_length.max() <= 0:
+        newly_explained_lengths = is_explained @ unexplained_length
+        if newly_explained_lengths.max(initial=0) <= 0:
             break
-        best = int(newly_explained_length.argmax())
+        best = int(newly_explained_lengths.argmax())
         candidates.append(points[best])
         unexplained_length = np.where(is_explained[best], 0.0, unexplained_length)
     return candidates

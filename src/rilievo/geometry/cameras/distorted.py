@@ -97,33 +97,41 @@ class Distorted(Centred):
         """
         table = _radius_table(self.k)
         x, y = _scale_to_undistorted_radius(distorted_x, distorted_y, table)
-
-        p1, p2 = self.p
         for _ in range(_NEWTON_STEPS):
-            new_x, new_y = self.distort(x, y)
-            error_x, error_y = new_x - distorted_x, new_y - distorted_y
+            again_x, again_y = self.distort(x, y)
+            error_x, error_y = again_x - distorted_x, again_y - distorted_y
             if max(np.abs(error_x).max(initial=0), np.abs(error_y).max(initial=0)) < _CONVERGED:
                 break
-            squared_radius = x * x + y * y
-            radial = _radial_factor(squared_radius, self.k)
-            radial_derivative = _radial_derivative(squared_radius, self.k)
-            # Jacobian [[dxx, dxy], [dxy, dyy]] of ``distort``, which is symmetric.
-            dxx = radial + 2 * radial_derivative * x * x + 2 * p1 * y + 6 * p2 * x
-            dxy = 2 * radial_derivative * x * y + 2 * p1 * x + 2 * p2 * y
-            dyy = radial + 2 * radial_derivative * y * y + 6 * p1 * y + 2 * p2 * x
-            determinant = dxx * dyy - dxy * dxy
-            # An infinite divisor makes the step zero where the Jacobian cannot be inverted.
-            is_invertible = np.abs(determinant) > _MIN_DETERMINANT
-            divisor = np.where(is_invertible, determinant, np.inf)
-            x_step = (dyy * error_x - dxy * error_y) / divisor
-            y_step = (dxx * error_y - dxy * error_x) / divisor
+            x_step, y_step = self._newton_step(x, y, error_x, error_y)
             x = np.clip(x - x_step, -table.limit, table.limit)
             y = np.clip(y - y_step, -table.limit, table.limit)
 
-        new_x, new_y = self.distort(x, y)
-        is_found = np.hypot(new_x - distorted_x, new_y - distorted_y) < _MAX_ERROR
+        again_x, again_y = self.distort(x, y)
+        is_found = np.hypot(again_x - distorted_x, again_y - distorted_y) < _MAX_ERROR
         is_seen = is_found & (np.hypot(x, y) <= table.limit)
         return np.where(is_seen, x, np.nan), np.where(is_seen, y, np.nan)
+
+    def _newton_step(
+        self, x: Floats, y: Floats, error_x: Floats, error_y: Floats
+    ) -> tuple[Floats, Floats]:
+        """Change of points that changes what ``distort`` returns by an error, to first order.
+
+        It is the error times the inverse of the Jacobian [[dxx, dxy], [dxy, dyy]] of ``distort``,
+        which is symmetric; 0 where that cannot be inverted.
+        """
+        p1, p2 = self.p
+        squared_radius = x * x + y * y
+        radial = _radial_factor(squared_radius, self.k)
+        radial_derivative = _radial_derivative(squared_radius, self.k)
+        dxx = radial + 2 * radial_derivative * x * x + 2 * p1 * y + 6 * p2 * x
+        dxy = 2 * radial_derivative * x * y + 2 * p1 * x + 2 * p2 * y
+        dyy = radial + 2 * radial_derivative * y * y + 6 * p1 * y + 2 * p2 * x
+        determinant = dxx * dyy - dxy * dxy
+        is_invertible = np.abs(determinant) > _MIN_DETERMINANT
+        divisor = np.where(is_invertible, determinant, np.inf)
+        x_step = (dyy * error_x - dxy * error_y) / divisor
+        y_step = (dxx * error_y - dxy * error_x) / divisor
+        return x_step, y_step
 
 
 def _scale_to_undistorted_radius(

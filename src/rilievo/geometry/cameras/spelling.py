@@ -167,25 +167,26 @@ class SpelledLens:
             InputError: If the numbers belong to pictures of other proportions.
         """
         self._check_aspect(shape, picture)
-        size = self.size or shape
-        lens = LENSES[self.name].load_class().of_numbers(self.numbers, size, picture)
-        if size == shape:
+        lens_size = self.size or shape
+        lens = LENSES[self.name].load_class().of_numbers(self.numbers, lens_size, picture)
+        if lens_size == shape:
             return lens
         height, width = shape
-        lens_aspect = size[1] / size[0]
+        lens_height, lens_width = lens_size
+        lens_aspect = lens_width / lens_height
         if abs(width / height / lens_aspect - 1) <= SAME_ASPECT:
-            return lens.resized(size=size, new_size=shape)
+            return lens.resized(size=lens_size, new_size=shape)
         is_turned = abs(height / width / lens_aspect - 1) <= SAME_ASPECT
         if is_turned:
             raise InputError(
                 f"{picture}: is {width}x{height} when upright, but the lens is calibrated "
-                f"for {size[1]}x{size[0]}: give the numbers for the upright photograph, in which "
-                "fx and fy are swapped and the principal point cx,cy is rotated"
+                f"for {lens_width}x{lens_height}: give the numbers for the upright photograph, in "
+                "which fx and fy are swapped and the principal point cx,cy is rotated"
             )
         raise InputError(
             f"{picture}: is {width}x{height}, but the lens is calibrated for "
-            f"{size[1]}x{size[0]}, which has a different aspect ratio: calibrate the lens for "
-            "pictures of this aspect ratio"
+            f"{lens_width}x{lens_height}, which has a different aspect ratio: calibrate the lens "
+            "for pictures of this aspect ratio"
         )
 
     def _check_aspect(self, shape: tuple[int, int], picture: str) -> None:
@@ -204,33 +205,30 @@ class SpelledLens:
 def read_spelling(text: str, option: str = "projection") -> SpelledLens:
     """Parse the spelling of a lens that was given to an option, or raise ``OptionError``."""
     if len(text) > _MAX_TEXT_LENGTH:
-        raise OptionError(
-            option=option, problem=f"must be {list_spellings()}; got {len(text):,} characters"
-        )
+        raise _spelling_error(option, f"{len(text):,} characters")
     match = re.fullmatch(_PATTERN, text.strip().lower())
-    if match is None or match[1] not in LENSES:
-        hint = "" if match is None else f"; {suggest(match[1], LENSES)}"
-        if "did you mean" not in hint:  # the message lists the kinds already
-            hint = ""
-        raise OptionError(option=option, problem=f"must be {list_spellings()}; got '{text}'{hint}")
+    if match is None:
+        raise _spelling_error(option, f"'{text}'")
     name, number_text, width, height = match.groups()
-    kind = LENSES[name]
-    # Two angles are separated by x, as in "equirect:180x90".
-    separator = "x" if len(kind.max_angles) == 2 and "," not in (number_text or "") else ","
+    if name not in LENSES:
+        suggestion = suggest(name, LENSES)
+        # The other answer of ``suggest`` is a list of the kinds, which the message has already.
+        is_useful = "did you mean" in suggestion
+        raise _spelling_error(option, f"'{text}'; {suggestion}" if is_useful else f"'{text}'")
     try:
-        numbers = tuple(map(float, number_text.split(separator))) if number_text else ()
+        numbers = _parse_numbers(number_text or "", LENSES[name])
     except ValueError as error:
-        raise OptionError(
-            option=option, problem=f"must be {list_spellings()}; got '{text}' ({error})"
-        ) from error
-    if len(numbers) not in kind.number_counts:
-        counts = join_alternatives(map(str, kind.number_counts))
+        raise _spelling_error(option, f"'{text}' ({error})") from error
+    number_counts = LENSES[name].number_counts
+    if len(numbers) not in number_counts:
+        counts = join_alternatives(map(str, number_counts))
         problem = f": {name} needs {counts} numbers, got {len(numbers)} in '{text}'"
         raise OptionError(option=option, problem=problem)
     size = None if width is None else (int(height), int(width))
     if size is not None and 0 in size:
         problem = f": the width and the height of the picture must be positive, got '{text}'"
         raise OptionError(option=option, problem=problem)
+
     _check_angles(name, numbers, option)
     spelled_lens = SpelledLens(name=name, numbers=numbers, size=size)
     is_exact = len(numbers) >= _MIN_EXACT_NUMBERS
@@ -241,6 +239,20 @@ def read_spelling(text: str, option: str = "projection") -> SpelledLens:
         except InputError as error:
             raise OptionError(option=option, problem=Text(": ", error)) from error
     return spelled_lens
+
+
+def _spelling_error(option: str, given: str) -> OptionError:
+    """Error for a text that spells no lens; ``given`` says what was given in its place."""
+    return OptionError(option=option, problem=f"must be {list_spellings()}; got {given}")
+
+
+def _parse_numbers(text: str, kind: LensKind) -> tuple[float, ...]:
+    """Parse the numbers after the name of a lens; raise ``ValueError`` if one is no number."""
+    if not text:
+        return ()
+    # Two angles are separated by x, as in "equirect:180x90".
+    has_two_angles = len(kind.max_angles) == 2 and "," not in text
+    return tuple(map(float, text.split("x" if has_two_angles else ",")))
 
 
 def spell_lens(lens: Lens) -> SpelledLens:
