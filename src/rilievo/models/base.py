@@ -418,11 +418,8 @@ class PreparedModel(Model):
         if fov is not None and photo.camera is None:
             predicted_camera = _camera_from_fov(fov, photo.shape, self.card.name)
         if self.needs_focal and "depth" in maps:
-            camera = photo.camera or predicted_camera
-            if camera is None:
-                raise focal_length_error(self.card.name)
-            # The network's depth is that for a focal length of one width of the photograph.
-            maps = {**maps, "depth": maps["depth"] * np.float32(camera.focal / photo.shape[1])}
+            depth = self._scale_by_focal(maps["depth"], photo, photo.camera or predicted_camera)
+            maps = {**maps, "depth": depth}
         padded_axes = self.preparation.padded_axes(photo.shape)
         if padded_axes is not None:
             maps = {
@@ -437,6 +434,19 @@ class PreparedModel(Model):
             camera=predicted_camera,
             network_image=network_image,
         )
+
+    def _scale_by_focal(
+        self, depth: Float32[np.ndarray, "a b"], photo: Photo, camera: Camera | None
+    ) -> Float32[np.ndarray, "a b"]:
+        """Convert depth for a focal length of one width of the photograph to the camera's own.
+
+        Raises:
+            UnknownCameraError: If the camera is None.
+        """
+        if camera is None:
+            raise focal_length_error(self.card.name)
+        _, width = photo.shape
+        return depth * np.float32(camera.focal / width)
 
     def _crop_padding_and_resize(
         self,

@@ -104,11 +104,12 @@ def resolve_engine(
         precisions: Precisions of each engine.
     """
     if options.engine not in (AUTO, *PRECISIONS):
-        hint = suggest(options.engine, [AUTO, *PRECISIONS])
-        raise OptionError(f"no engine '{options.engine}'; {hint}")
+        suggestion = suggest(options.engine, [AUTO, *PRECISIONS])
+        raise OptionError(f"no engine '{options.engine}'; {suggestion}")
     engine = options.engine
     if engine == AUTO:
-        capable_engines = [each for each in engines if options.precision in precisions[each]]
+        capable_engines = [name for name in engines if options.precision in precisions[name]]
+        # If no engine has the precision, the error below names the preferred engine.
         engine = capable_engines[0] if capable_engines else engines[0]
     if engine not in engines:
         raise OptionError(f"{what} runs with {join_alternatives(engines)}, not with {engine}")

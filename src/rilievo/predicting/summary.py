@@ -346,15 +346,15 @@ class Tally:
         if is_first:
             # The first input also waits for the model, so it is left out of the speed.
             self._first_done = now
-        if self._progress_bar is None:
-            if self.show and now - self._last_line > _LINE_INTERVAL:
-                self._last_line = now
-                pace = self._describe_pace(count, processed_count, now)
-                self.say(f"{count} of {self.total or '?'}{pace}")
-        elif is_first:
-            _restart_progress_bar(self._progress_bar, count)
-        else:
-            self._progress_bar.update()
+        if self._progress_bar is not None:
+            if is_first:
+                _restart_progress_bar(self._progress_bar, count)
+            else:
+                self._progress_bar.update()
+        elif self.show and now - self._last_line > _LINE_INTERVAL:
+            self._last_line = now
+            pace = self._describe_pace(count, processed_count, now)
+            self.say(f"{count} of {self.total or '?'}{pace}")
 
     def _describe_pace(self, count: int, processed_count: int, now: float) -> str:
         """Describe speed and remaining time, measured from the first processed input on.

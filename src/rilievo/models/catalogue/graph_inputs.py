@@ -133,20 +133,23 @@ class ResizedInput(InputMaker):
     def make_inputs(self, photos: Sequence[Photo]) -> GraphInputs:
         """Resize and normalise photographs."""
         height, width = photos[0].shape
-        is_rotated = self._family.rotates_portraits and height > width
+        is_portrait = height > width
+        is_rotated = self._family.rotates_portraits and is_portrait
         if is_rotated:
             [photo] = photos  # networks that rotate portraits run one photograph at a time
             landscape = np.ascontiguousarray(np.rot90(photo.pixels))
-            pixels = self._preparation.pixels(landscape)[None]
+            resized = self._preparation.pixels(landscape)[None]
         else:
-            pixels = np.stack(
+            resized = np.stack(
                 [self._preparation.pixels(photo.pixels, photo.shape) for photo in photos]
             )
-        batch = normalise_pixels(pixels, self._preparation)
+        _, input_height, input_width, _ = resized.shape
+        batch = normalise_pixels(resized, self._preparation)
         if self._family.has_view_axis:
             batch = batch[:, None]
-        input_size = (pixels.shape[1], pixels.shape[2])
-        return GraphInputs(arrays={PICTURE: batch}, size=input_size, is_rotated=is_rotated)
+        return GraphInputs(
+            arrays={PICTURE: batch}, size=(input_height, input_width), is_rotated=is_rotated
+        )
 
 
 class LetterboxedInput(InputMaker):

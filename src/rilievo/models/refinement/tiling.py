@@ -25,6 +25,8 @@ _CELLS = 4
 """Rows and columns of the grid that is the coarse shape of a tile."""
 _MIN_WEIGHT_AT_EDGE = 1e-4
 """Weight of a tile at its very edge, so that no pixel has weight 0."""
+_MIN_VALID_FRACTION = 0.5
+"""Fraction of valid pixels around a resized pixel above which it is valid."""
 _PRIOR_WEIGHT = 0.01
 """Weight of a tile's mean in each cell, which decides in cells without a valid pixel."""
 
@@ -184,17 +186,27 @@ def _resize_fields(
         fields["sky"] = resize(inference.sky, size)[None]
     if inference.depth is None:
         return fields, np.ones(size, bool)
-
     depth = depth_in_space(inference, space)
-    resized_depth = resize(depth, size)
     if inference.valid is None:
-        return {_DEPTH: resized_depth[None], **fields}, np.ones(size, bool)
-    # Depth is the mean of the valid pixels around a resized one, as in ``resize_to_depth_map``.
-    valid_fraction = resize(inference.valid.astype(np.float32), size)
-    resized_valid = valid_fraction > 0.5
-    depth_sum = resize(np.where(inference.valid, depth, np.float32(0)), size)
-    mean_depth = np.divide(depth_sum, valid_fraction, out=resized_depth.copy(), where=resized_valid)
-    return {_DEPTH: mean_depth[None], **fields}, resized_valid
+        return {_DEPTH: resize(depth, size)[None], **fields}, np.ones(size, bool)
+    resized_depth, resized_valid = _resize_valid_depth(depth, inference.valid, size)
+    return {_DEPTH: resized_depth[None], **fields}, resized_valid
+
+
+def _resize_valid_depth(depth: Field, valid: Mask, size: tuple[int, int]) -> tuple[Field, Mask]:
+    """Resize depth to the mean of the valid pixels around each new one, and return its mask.
+
+    A new pixel is valid if most of the pixels around it are, as in ``resize_to_depth_map``. Others
+    are the mean of all pixels around them.
+    """
+    mean_of_all = resize(depth, size)
+    valid_fraction = resize(valid.astype(np.float32), size)
+    resized_valid = valid_fraction > _MIN_VALID_FRACTION
+    valid_sum = resize(np.where(valid, depth, np.float32(0)), size)
+    mean_of_valid = np.divide(
+        valid_sum, valid_fraction, out=mean_of_all.copy(), where=resized_valid
+    )
+    return mean_of_valid, resized_valid
 
 
 def _coarse_shape(

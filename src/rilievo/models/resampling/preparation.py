@@ -330,11 +330,9 @@ def bilinear_points(
     height, width = size
     rows = _linear_taps(pixels.shape[0], height, grid, border[0])
     columns = _linear_taps(pixels.shape[1], width, grid, border[1])
-    # The colours of a row are interpolated as one flat row of 3 * width numbers.
-    left, right = (
-        (3 * indices[:, None] + np.arange(3)).reshape(-1)
-        for indices in (columns.before, columns.after)
-    )
+    # For speed, the colours of a row are interpolated as one flat row of 3 * width numbers.
+    left = _flat_colour_indices(columns.before)
+    right = _flat_colour_indices(columns.after)
     right_weight = columns.fraction.repeat(3)
     left_weight = 1 - right_weight
 
@@ -355,6 +353,11 @@ def bilinear_points(
         lower *= lower_weight
         np.add(upper, lower, out=resized[band])
     return resized.reshape(height, width, 3)
+
+
+def _flat_colour_indices(columns: Int[np.ndarray, "n"]) -> Int[np.ndarray, "m"]:
+    """Indices of the red, green and blue of these columns in a flattened row of pixels."""
+    return (3 * columns[:, None] + np.arange(3)).reshape(-1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

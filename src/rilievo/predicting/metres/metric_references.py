@@ -16,6 +16,11 @@ from rilievo.records.sample import Photo
 class MetricReferences:
     """References that determine metres in a photograph.
 
+    There are three kinds. ``known``, ``camera_height`` and ``marker_side`` are sizes that the user
+    knows. ``own_depth`` is in the photograph's file. The attributes from ``sparse_points`` to
+    ``sensor_rounding`` are about the depth of another instrument, and have their defaults if there
+    is none.
+
     Attributes:
         known: Known points, lengths and rectangles.
         camera_height: Height of the camera above the floor [m].

@@ -251,6 +251,8 @@ def nearest_known_pixels(mask: Mask) -> tuple[Indices, Indices]:
     least_squared_distance = np.full(unknown_rows.size, np.inf)
     step = 1 << (max(height, width).bit_length() - 1)  # largest power of two up to the longer side
     while step >= 1:
+        # What the neighbours have found is read as it was before this step, so it is only replaced
+        # after the loop over them.
         found_rows = nearest_rows[unknown_rows, unknown_columns]
         found_columns = nearest_columns[unknown_rows, unknown_columns]
         # The step (0, 0), to the pixel itself, does no harm.
@@ -261,9 +263,9 @@ def nearest_known_pixels(mask: Mask) -> tuple[Indices, Indices]:
             )
             candidate_rows = nearest_rows[neighbours]
             candidate_columns = nearest_columns[neighbours]
-            squared_distance = np.square(candidate_rows - unknown_rows) + np.square(
-                candidate_columns - unknown_columns
-            )
+            row_distance = candidate_rows - unknown_rows
+            column_distance = candidate_columns - unknown_columns
+            squared_distance = np.square(row_distance) + np.square(column_distance)
             is_nearer = (squared_distance < least_squared_distance) & (candidate_rows >= 0)
             least_squared_distance = np.where(is_nearer, squared_distance, least_squared_distance)
             found_rows = np.where(is_nearer, candidate_rows, found_rows)

@@ -203,17 +203,22 @@ def read_sparse(
         with naming_encoding_options(**_OPTION_NAMES):
             stored = stored_depth_from_array(source, number_encoding, _ARRAY_NAME)
         return _interpret_map(stored, options, _ARRAY_NAME, is_map_file=False)
-    if source.stem.lower() == "points3d":
+    if _is_colmap_file(source):
         raise InputError(
             "contains COLMAP's points, which are positions in the scene; expected lines "
             "'u v metres' for one photograph",
             path=printable(source),
             hint="'rilievo example colmap' writes a program that fits depth to COLMAP's points",
         )
-    if source.suffix.lower() not in LIST_SUFFIXES:
-        return _read_map_file(source, options, is_error_stated=is_error_stated)
-    _require_no_map_options(crop, encoding)
-    return _read_list(source, options)
+    if source.suffix.lower() in LIST_SUFFIXES:
+        _require_no_map_options(crop, encoding)
+        return _read_list(source, options)
+    return _read_map_file(source, options, is_error_stated=is_error_stated)
+
+
+def _is_colmap_file(path: Path) -> bool:
+    """Whether a file has the name under which COLMAP writes its points."""
+    return path.stem.lower() == "points3d"
 
 
 def _holds_points_in_space(source: Path | np.ndarray, cam_T_sensor: Transform | None) -> bool:

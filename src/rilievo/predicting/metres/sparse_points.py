@@ -93,10 +93,11 @@ def known_points_of_embedded_depth(
             lens sees.
     """
     assert embedded.metres is not None, "the caller has checked that the map is metric"
-    height, width = embedded.metres.shape
+    map_height, map_width = embedded.metres.shape
+    photo_height, photo_width = shape
     # Editors crop and rotate photographs and leave the embedded maps unchanged.
-    aspect_ratio_of_both = width * shape[0] / (height * shape[1])
-    if abs(aspect_ratio_of_both - 1) > _MAX_ASPECT_ERROR:
+    ratio_of_aspects = map_width * photo_height / (map_height * photo_width)
+    if abs(ratio_of_aspects - 1) > _MAX_ASPECT_ERROR:
         raise CalibrationError("its proportions differ from the photograph's")
     points = thin_by_grid(points_of_map(embedded.metres.astype(np.float64), shape), shape)
     if not len(points):

@@ -240,25 +240,26 @@ def _check_single_image(image: object) -> None:
 def _check_not_folder_or_pattern(path: str | Path) -> None:
     """Raise ``InputTypeError`` for a folder, or a name with wildcards that is not a file."""
     text = str(path)
-    has_wildcard = any(wildcard in text for wildcard in "*?[")
+    is_folder = os.path.isdir(path)
     is_address = "://" in text
-    if os.path.isdir(path):
-        kind = "folder"
-    elif has_wildcard and not is_address and not os.path.exists(path):
-        kind = "pattern"
-    else:
-        return
-    raise InputTypeError(
-        f"{path}: is a {kind}, not an image; to predict many images and write files, use "
-        f'rilievo.predict_files(["{path}"])'
-    )
+    has_wildcard = any(wildcard in text for wildcard in "*?[")
+    is_pattern = has_wildcard and not is_address and not os.path.exists(path)
+    if is_folder or is_pattern:
+        kind = "folder" if is_folder else "pattern"
+        raise InputTypeError(
+            f"{path}: is a {kind}, not an image; to predict many images and write files, use "
+            f'rilievo.predict_files(["{path}"])'
+        )
 
 
 def _holds_several_images(image: object) -> bool:
     """Whether an array, a tensor or another object holds several images."""
     if isinstance(image, np.ndarray):
-        return image.ndim == 4 or image.dtype.kind in "OSU"
+        is_batch = image.ndim == 4
+        is_array_of_objects = image.dtype.kind in "OSU"  # such as paths or Pillow images
+        return is_batch or is_array_of_objects
     if isinstance(image, Tensor):
+        # A batch of one tensor counts as one image.
         return getattr(image, "ndim", 0) == 4 and getattr(image, "shape", (1,))[0] > 1
     return isinstance(image, Iterable) and not isinstance(image, _SINGLE_IMAGE_TYPES)
 

@@ -176,15 +176,8 @@ _MAX_VALUES = 12_000_000
 
 def _read_json_rows(path: Path, *, masks: bool) -> _Rows:
     """Read COCO's annotations or results, with names in place of the ids of images and classes."""
-    text = read_text(path)
-    value_count = text.count(",") + 4 * (text.count("[") + text.count("{"))
-    if value_count > _MAX_VALUES:
-        raise InputError(f"{printable(path)}: has more than {_MAX_VALUES:,} values; split the file")
-    try:
-        data = parse_json(text)
-    except InvalidRecordError as error:
-        raise InputError(f"{printable(path)}: is {error}") from error
-
+    data = _parse_bounded_json(path)
+    # COCO's results are a list of annotations, without the dataset around them.
     dataset: _Row = data if isinstance(data, dict) else {"annotations": data}
     annotations = dataset.get("annotations")
     if not isinstance(annotations, list):
@@ -200,6 +193,19 @@ def _read_json_rows(path: Path, *, masks: bool) -> _Rows:
         if "category_id" in row:
             row["category_id"] = category_names.get(str(row["category_id"]), row["category_id"])
         yield f"row {index}", row
+
+
+def _parse_bounded_json(path: Path) -> Any:
+    """Parse a JSON file, unless it has so many values that they could fill the memory."""
+    text = read_text(path)
+    # An estimate from the text alone, which is counted before the memory is taken.
+    value_count = text.count(",") + 4 * (text.count("[") + text.count("{"))
+    if value_count > _MAX_VALUES:
+        raise InputError(f"{printable(path)}: has more than {_MAX_VALUES:,} values; split the file")
+    try:
+        return parse_json(text)
+    except InvalidRecordError as error:
+        raise InputError(f"{printable(path)}: is {error}") from error
 
 
 def _values_by_id(entries: Any, key: str) -> dict[str, Any]:

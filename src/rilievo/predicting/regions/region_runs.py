@@ -48,10 +48,14 @@ class _RegionFile:
     # Keys of the table under which photographs were found so far.
     used_keys: set[PhotoKey | None] = field(default_factory=set)
 
-    def regions_in(
+    def use_regions(
         self, photo: Path, frame: int | None, fail: Callable[[str], None]
     ) -> Sequence[Region]:
-        """Find the regions of a photograph; call ``fail`` if its name in the file is ambiguous."""
+        """Find the regions of a photograph, and record that they are used.
+
+        ``fail`` is called if the name in the file is ambiguous, because another photograph has used
+        the same regions.
+        """
         key = self.table.find_key(photo, frame)
         if key is not None and key.photo and key in self.used_keys:
             fail(
@@ -63,36 +67,47 @@ class _RegionFile:
 
 
 @dataclass(frozen=True, slots=True)
+class _SharedError:
+    """First of several errors with the same words, and the names of the photographs that have them.
+
+    Frames of a video are named like photographs.
+    """
+
+    error: RilievoError
+    photos: list[str] = field(default_factory=list)
+
+    def message(self) -> Note:
+        """Message on the error, which begins with the names of the photographs."""
+        is_about_another_file = bool(self.error.path) and str(self.error.path) not in self.photos
+        if is_about_another_file:
+            return note_of(self.error)
+        names = ", ".join(self.photos[:_MAX_LISTED_PHOTOS])
+        more_count = len(self.photos) - _MAX_LISTED_PHOTOS
+        if more_count > 0:
+            names += f" and {count_text(more_count, 'more photograph')}"
+        return Note(self.error.text(path=""), path=names)
+
+
+@dataclass(frozen=True, slots=True)
 class _FailedPhotos:
     """Errors of photographs, of which those with the same words are reported once.
 
     For example, no photograph has sizes if nothing gives metres.
     """
 
-    errors: dict[str, RilievoError] = field(default_factory=dict)
-    photos_by_error: dict[str, list[str]] = field(default_factory=dict)
+    errors_by_words: dict[str, _SharedError] = field(default_factory=dict)
 
     def add(self, photo: str, error: RilievoError) -> None:
         """Record the error of a photograph, or of a frame, by its name."""
         words = error.text(path="").worded(spell_keyword)
-        self.errors.setdefault(words, error)
-        photos = self.photos_by_error.setdefault(words, [])
-        if photo not in photos:
-            photos.append(photo)
+        shared_error = self.errors_by_words.setdefault(words, _SharedError(error))
+        if photo not in shared_error.photos:
+            shared_error.photos.append(photo)
 
     def report(self, fail: Callable[[str], None]) -> None:
-        """Call ``fail`` with each error and the photographs that have it."""
-        for words, error in self.errors.items():
-            photos = self.photos_by_error[words]
-            is_about_another_file = bool(error.path) and str(error.path) not in photos
-            if is_about_another_file:
-                fail(note_of(error))
-                continue
-            names = ", ".join(photos[:_MAX_LISTED_PHOTOS])
-            more_count = len(photos) - _MAX_LISTED_PHOTOS
-            if more_count > 0:
-                names += f" and {count_text(more_count, 'more photograph')}"
-            fail(Note(error.text(path=""), path=names))
+        """Call ``fail`` with a message on each error."""
+        for shared_error in self.errors_by_words.values():
+            fail(shared_error.message())
 
 
 def measure_regions(
@@ -170,7 +185,7 @@ def _photos_with_regions(
     for frame, photo in _photos_of_job(job):
         regions = list(common_regions)
         for file in files:
-            regions += file.regions_in(job.source, frame, fail)
+            regions += file.use_regions(job.source, frame, fail)
         if regions:
             yield _PhotoWithRegions(source=job.source, frame=frame, photo=photo, regions=regions)
 

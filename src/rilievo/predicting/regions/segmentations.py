@@ -78,6 +78,7 @@ def _unpack_run_lengths(text: str, pixel_count: int) -> Int[np.ndarray, "n"]:
         )
     encoded = np.frombuffer(text.encode("latin-1", "replace"), np.uint8)
     characters = encoded.astype(np.int64) - _CHARACTER_OF_ZERO
+    # First and last character of each number, and how many characters it has.
     ends = np.flatnonzero(characters & _CONTINUATION_BIT == 0)
     starts = np.concatenate([[0], ends[:-1] + 1])
     lengths = ends - starts + 1
@@ -216,20 +217,24 @@ def _fill_even_odd(
     first_rows: Int[np.ndarray, "n"],
     stop_rows: Int[np.ndarray, "n"],
 ) -> None:
-    """Set the pixels of each row from an odd crossing with a side to the next even one, in place.
+    """Set the pixels inside of a polygon, in place, by the even-odd rule.
+
+    A row of pixels crosses the sides of the polygon an even number of times. It is inside from the
+    first to the second crossing, from the third to the fourth, and so on.
 
     ``first_rows`` and ``stop_rows`` are those of ``_crossed_rows``.
     """
-    width, row_counts = mask.shape[1], stop_rows - first_rows
-    # One entry for each crossing of a side with a row.
+    width = mask.shape[1]
+    row_counts = stop_rows - first_rows
+    # One entry for each crossing of a side with a row: all rows of the first side, and so on.
     u, v, u2, v2 = np.repeat(sides, row_counts, axis=0).T
     crossings_before = np.cumsum(row_counts) - row_counts
     row = np.arange(row_counts.sum()) - np.repeat(crossings_before - first_rows, row_counts)
     fraction = (row - v) / (v2 - v)
-    column = np.ceil(u + fraction * (u2 - u)).clip(0, width).astype(int)
+    first_column_after = np.ceil(u + fraction * (u2 - u)).clip(0, width).astype(int)
 
-    # Each row has an even number of crossings, so that pairs of sorted flat indices are in one row.
-    crossings = np.sort(row * width + column).tolist()
-    pixels = mask.reshape(-1)
-    for start, stop in zip(crossings[::2], crossings[1::2], strict=True):
-        pixels[start:stop] = True
+    # Indices in the flattened mask. When they are sorted, each pair lies in one row.
+    crossing_indices = np.sort(row * width + first_column_after).tolist()
+    flat_mask = mask.reshape(-1)
+    for start, stop in zip(crossing_indices[::2], crossing_indices[1::2], strict=True):
+        flat_mask[start:stop] = True

@@ -123,6 +123,7 @@ def predict_clip(
         recorded.create_record_part()
         is_resumed = inferences.earlier is not None
         if inferences.earlier is not None:
+            # An earlier run has made the inferences of all frames.
             first_pass = repeat_first_pass(source, model, inferences.earlier, options)
         else:
             inferences.stored.check_space_for(_believable_frame_count(source), target.parent)
@@ -186,9 +187,12 @@ def _predicts_positive_depth(model: Model) -> bool:
 
 def _believable_frame_count(source: FrameSource) -> int:
     """Estimate the number of frames, bounded by the size of the file; 0 if unknown."""
-    if source.frame_estimate is None or source.is_folder:
-        return source.frame_estimate or 0
-    return min(source.frame_estimate, source.path.stat().st_size // _MIN_FRAME_BYTES)
+    if source.frame_estimate is None:
+        return 0
+    if source.is_folder:
+        return source.frame_estimate
+    max_frame_count = source.path.stat().st_size // _MIN_FRAME_BYTES
+    return min(source.frame_estimate, max_frame_count)
 
 
 def _needs_frame_pixels(
