@@ -77,6 +77,9 @@ _ARRAY_NAME = "sparse"
 class SparseDepth:
     """Depth of another instrument for one photograph.
 
+    All kinds of depth (maps, lists and points in space) have ``points``. The other attributes say
+    what more is known of some kinds, and have their defaults otherwise.
+
     Attributes:
         points: Points with their metres, thinned.
         point_count: Number of points in the photograph before they were thinned.

@@ -83,24 +83,37 @@ def predict_photos(
         network_model = model.depth_alone() if needs_depth_only else model
         return tally.stopwatch.infer(network_model, [photo for _, photo in batch])
 
-    is_failing = False
+    is_failing = True  # until all batches are inferred
     try:
-        photos = _read_photos(jobs, read, readers, tally)
-        try:
+        with _shutting_down(readers, network, model):
+            photos = _read_photos(jobs, read, readers, tally)
             batches = _group_into_batches(photos, batch_size, max_pixels)
             _infer_and_write(batches, network, infer, writers, model)
-        except BaseException:
-            model.interrupt()  # so that calls under way end soon
-            raise
-        finally:
-            for pool in (readers, network):
-                pool.cancel()
-                pool.executor.shutdown()
-    except BaseException:
-        is_failing = True
-        raise
+        is_failing = False
     finally:
         _settle_writers(writers, is_failing=is_failing)
+
+
+@contextmanager
+def _shutting_down(
+    readers: "_BoundedPool[Job, Photo]",
+    network: "_BoundedPool[Batch, list[Inference]]",
+    model: Model,
+) -> Iterator[None]:
+    """Shut down the pools for reading and for the network at the end of the block.
+
+    Calls that no thread has begun are cancelled. If an error ends the block, the model is
+    interrupted, so that calls under way end soon.
+    """
+    try:
+        yield
+    except BaseException:
+        model.interrupt()
+        raise
+    finally:
+        for pool in (readers, network):
+            pool.cancel()
+            pool.executor.shutdown()
 
 
 def _infer_and_write(
