@@ -36,17 +36,17 @@ class _CameraModel:
 
 
 MODELS: Mapping[str, _CameraModel] = {
-    "SIMPLE_PINHOLE": _CameraModel("pinhole", 1, 0),
-    "PINHOLE": _CameraModel("pinhole", 2, 0),
-    "SIMPLE_RADIAL": _CameraModel("opencv", 1, 1),
-    "RADIAL": _CameraModel("opencv", 1, 2),
-    "OPENCV": _CameraModel("opencv", 2, 4),
-    "OPENCV_FISHEYE": _CameraModel("fisheye", 2, 4),
-    "FULL_OPENCV": _CameraModel("opencv", 2, 8),
-    "FOV": _CameraModel("fov", 2, 1),
-    "SIMPLE_RADIAL_FISHEYE": _CameraModel("fisheye", 1, 1),
-    "RADIAL_FISHEYE": _CameraModel("fisheye", 1, 2),
-    "THIN_PRISM_FISHEYE": _CameraModel("", 2, 8),
+    "SIMPLE_PINHOLE": _CameraModel("pinhole", focal_count=1, coefficient_count=0),
+    "PINHOLE": _CameraModel("pinhole", focal_count=2, coefficient_count=0),
+    "SIMPLE_RADIAL": _CameraModel("opencv", focal_count=1, coefficient_count=1),
+    "RADIAL": _CameraModel("opencv", focal_count=1, coefficient_count=2),
+    "OPENCV": _CameraModel("opencv", focal_count=2, coefficient_count=4),
+    "OPENCV_FISHEYE": _CameraModel("fisheye", focal_count=2, coefficient_count=4),
+    "FULL_OPENCV": _CameraModel("opencv", focal_count=2, coefficient_count=8),
+    "FOV": _CameraModel("fov", focal_count=2, coefficient_count=1),
+    "SIMPLE_RADIAL_FISHEYE": _CameraModel("fisheye", focal_count=1, coefficient_count=1),
+    "RADIAL_FISHEYE": _CameraModel("fisheye", focal_count=1, coefficient_count=2),
+    "THIN_PRISM_FISHEYE": _CameraModel("", focal_count=2, coefficient_count=8),
 }
 """Camera models in the order of their numbers in binary files."""
 

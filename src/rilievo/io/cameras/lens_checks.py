@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from rilievo.arrays.shapes import Float64, Matrix
 from rilievo.errors import InputError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.geometry.cameras.spelling import MAX_SIDE, SpelledLens
@@ -98,30 +99,38 @@ def intrinsics_from_matrix(numbers: Sequence[float], location: str) -> list[floa
     Raises:
         InputError: If the matrix has a skew, or is otherwise no K.
     """
-    if len(numbers) == 12:
-        # Drop the fourth column of a 3x4 projection.
-        numbers = [*numbers[:3], *numbers[4:7], *numbers[8:11]]
-    if len(numbers) not in (9, 16):
+    shape = {9: (3, 3), 12: (3, 4), 16: (4, 4)}.get(len(numbers))
+    if shape is None:
         return [*numbers]
-
-    side = 3 if len(numbers) == 9 else 4
-    matrix = np.array(numbers, np.float64).reshape(side, side)
-    # Open3D and ARKit write columns first, so that the principal point ends up in the last row.
-    is_column_major = matrix[2, :2].any() and not matrix[:2, 2].any()
-    if is_column_major:
-        matrix = matrix.T
-    if side == 4 and (matrix[3].tolist() != [0, 0, 0, 1] or matrix[:3, 3].any()):
+    matrix = np.array(numbers, np.float64).reshape(shape)
+    if shape == (3, 4):
+        return _intrinsics_from_K(_transposed_if_column_major(matrix[:, :3]), location)
+    square = _transposed_if_column_major(matrix)
+    if shape == (4, 4) and (square[3].tolist() != [0, 0, 0, 1] or square[:3, 3].any()):
         raise InputError(
             "the 16 numbers are not a camera matrix; expected K with a fourth row and column of 0, "
             "0, 0, 1",
             path=location,
         )
+    return _intrinsics_from_K(square[:3, :3], location)
 
-    K = matrix[:3, :3].tolist()
-    (fx, skew, cx), (below_fx, fy, cy), last_row = K
+
+def _transposed_if_column_major(matrix: Float64[np.ndarray, "n n"]) -> Float64[np.ndarray, "n n"]:
+    """Return a camera matrix whose principal point is in the third column.
+
+    Open3D and ARKit write columns first, so that the principal point ends up in the third row.
+    """
+    is_column_major = matrix[2, :2].any() and not matrix[:2, 2].any()
+    return matrix.T if is_column_major else matrix
+
+
+def _intrinsics_from_K(K: Matrix, location: str) -> list[float]:
+    """Extract fx, fy, cx and cy; raise ``InputError`` if the matrix has a skew or is no K."""
+    rows = K.tolist()
+    (fx, skew, cx), (below_fx, fy, cy), last_row = rows
     if skew or below_fx or last_row != [0, 0, 1]:
         raise InputError(
-            f"expected K as [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], got {K}", path=location
+            f"expected K as [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], got {rows}", path=location
         )
     return [fx, fy, cx, cy]
 

@@ -7,6 +7,7 @@ from typing import Any
 from xml.etree.ElementTree import Element, ParseError, fromstring
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
 from rilievo.errors import InputError
 from rilievo.io.cameras.distortions import is_distortion_name
@@ -80,32 +81,54 @@ def read_npz_calibration(path: Path) -> Mapping[str, Any]:
     Raises:
         InputError: If there is no matrix under a known name, or if an array is too large.
     """
-    entries: dict[str, Any] = {}
     with open_npz(path) as archive, decoder_errors_as_input_errors(printable(path), "npz file"):
         members = archive.files
-        distortion_names = [name for name in members if is_distortion_name(name)]
-        for kalibr_name, possible_names in (
-            ("camera_matrix", _NPZ_MATRICES),
-            ("distortion_coeffs", distortion_names),
-            ("resolution", _NPZ_SIZES),
-        ):
-            name = next((name for name in possible_names if name in members), None)
-            if name is not None:
-                array = npz_member(archive, name)
-                _check_single_camera_array(array, name, path)
-                entries[kalibr_name] = _flat_floats(array)
-
-        for name in filter(is_rectified_matrix, members):
-            array = npz_member(archive, name)
-            if array.dtype.kind in "uif" and array.size in (9, 12):
-                entries[name] = _flat_floats(array)
-
-        for name in ("distortion_model", "camera_model", "model"):
-            if name in members and npz_member(archive, name).size == 1:
-                entries["distortion_model"] = str(npz_member(archive, name).item())
-
+        entries = {
+            **_read_camera_arrays(archive, path),
+            **_read_rectified_matrices(archive),
+            **_read_model_name(archive),
+        }
     if "camera_matrix" not in entries:
         raise _no_matrix_error(members, path)
+    return entries
+
+
+def _read_camera_arrays(archive: NpzFile, path: Path) -> dict[str, list[float]]:
+    """Read matrix, coefficients and resolution under Kalibr's names, where they exist."""
+    distortion_names = [name for name in archive.files if is_distortion_name(name)]
+    possible_names_by_entry = {
+        "camera_matrix": _NPZ_MATRICES,
+        "distortion_coeffs": distortion_names,
+        "resolution": _NPZ_SIZES,
+    }
+    entries: dict[str, list[float]] = {}
+    for entry_name, possible_names in possible_names_by_entry.items():
+        name = next((name for name in possible_names if name in archive.files), None)
+        if name is not None:
+            array = npz_member(archive, name)
+            _check_single_camera_array(array, name, path)
+            entries[entry_name] = _flat_floats(array)
+    return entries
+
+
+def _read_rectified_matrices(archive: NpzFile) -> dict[str, list[float]]:
+    """Read the 3x3 and 3x4 matrices of rectified pictures, by their own names."""
+    arrays = {
+        name: npz_member(archive, name) for name in filter(is_rectified_matrix, archive.files)
+    }
+    return {
+        name: _flat_floats(array)
+        for name, array in arrays.items()
+        if array.dtype.kind in "uif" and array.size in (9, 12)
+    }
+
+
+def _read_model_name(archive: NpzFile) -> dict[str, str]:
+    """Read the name of the lens model; empty if there is none. The last of several counts."""
+    entries: dict[str, str] = {}
+    for name in ("distortion_model", "camera_model", "model"):
+        if name in archive.files and npz_member(archive, name).size == 1:
+            entries["distortion_model"] = str(npz_member(archive, name).item())
     return entries
 
 
