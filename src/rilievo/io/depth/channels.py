@@ -50,17 +50,16 @@ def combine_channels(
         )
 
     used_channels = [channel for channel, weight in enumerate(weights[:channel_count]) if weight]
+    assert used_channels, "NumberEncoding.check requires a weight that is not zero"
     if len(used_channels) == 1 and weights[used_channels[0]] == 1:
         return np.ascontiguousarray(planes[..., used_channels[0]])
-    weighted = [
-        weights[channel] * planes[..., channel].astype(np.float64) for channel in used_channels
-    ]
-    combined = sum(weighted)
-    assert isinstance(combined, np.ndarray), "NumberEncoding.check requires a weight above zero"
 
-    has_whole_weights = all(float(weights[channel]).is_integer() for channel in used_channels)
-    is_positive = all(weights[channel] > 0 for channel in used_channels)
-    is_whole = planes.dtype.kind in "ui" and has_whole_weights and is_positive
+    combined = np.zeros(planes.shape[:-1])
+    for channel in used_channels:
+        combined += weights[channel] * planes[..., channel].astype(np.float64)
+    used_weights = [weights[channel] for channel in used_channels]
+    are_counts = all(weight > 0 and float(weight).is_integer() for weight in used_weights)
+    is_whole = planes.dtype.kind in "ui" and are_counts
     if is_whole and combined.max() < 2**32:
         return combined.astype(np.uint32)
     return combined

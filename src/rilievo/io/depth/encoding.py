@@ -413,10 +413,12 @@ def _extract_bits(raw_values: StoredMap, bits: tuple[int, ...], display_name: ob
     # Signed integers are reinterpreted, so that shifts to the right fill with zeros.
     unsigned = integers.view(integers.dtype.str.replace("i", "u")).astype(np.uint64)
     shifted = unsigned >> np.uint64(first_bit)
-    if first_bit + bit_count > type_bits:
+    wraps_around = first_bit + bit_count > type_bits
+    if wraps_around:
+        # The lowest bits follow above the highest ones.
         shifted |= unsigned << np.uint64(type_bits - first_bit)
-    mask = np.uint64((1 << bit_count) - 1)
-    return (shifted & mask).astype(np.uint16 if bit_count <= 16 else np.uint32)
+    lowest_bits = np.uint64((1 << bit_count) - 1)
+    return (shifted & lowest_bits).astype(np.uint16 if bit_count <= 16 else np.uint32)
 
 
 def _whole_floats_to_integers(raw_values: StoredMap, display_name: object) -> StoredMap:

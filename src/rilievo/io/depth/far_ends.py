@@ -63,8 +63,11 @@ def clipped_depth_warning(raw_map: RawDepthMap, metres: Values) -> str | None:
     if is_rare or is_synthetic(metres[~is_farthest]):
         return None
 
-    is_round = abs(farthest / 10 - round(farthest / 10)) < 1e-4
-    if is_round and farthest >= _MIN_CLIP and fraction >= _MIN_FRACTION_AT_CLIP:
+    # Renderers have far planes at multiples of 10 m, such as 10, 80 or 1000 m.
+    tens_of_metres = farthest / 10
+    is_multiple_of_10 = abs(tens_of_metres - round(tens_of_metres)) < 1e-4
+    may_be_far_plane = is_multiple_of_10 and farthest >= _MIN_CLIP
+    if may_be_far_plane and fraction >= _MIN_FRACTION_AT_CLIP:
         return (
             f"{fraction:.1%} of the depth values are exactly {farthest:g} m, the largest depth: "
             f"if depth was clipped there, set 'max_depth: {0.999 * farthest:.6g}'"

@@ -110,17 +110,27 @@ def unit_property(
     ``unit`` is what the user gives at ``source``, in metres per value or in pixels for disparity.
     ``guess`` is assumed if neither the file nor the user states a unit.
     """
-    is_disparity = is_disparity or metadata.kind == DISPARITY
+    counts_pixels = is_disparity or metadata.kind == DISPARITY
     if metadata.is_decodable or metadata.kind == DepthKind.UP_TO_SCALE:
-        origin, place = PropertyOrigin.STATED, metadata.source
-        value = _describe_quantity(metadata, is_disparity=is_disparity)
-    elif unit is not None:
-        origin, place = PropertyOrigin.GIVEN, source
-        value = describe_unit(unit, is_disparity=is_disparity)
-    else:
-        origin, place = PropertyOrigin.GUESSED, _explain_guess(raw_values)
-        value = describe_unit(guess, is_disparity=is_disparity)
-    return DepthProperty(name="scale", value=value, origin=origin, place=place)
+        return DepthProperty(
+            name="scale",
+            value=_describe_quantity(metadata, is_disparity=counts_pixels),
+            origin=PropertyOrigin.STATED,
+            place=metadata.source,
+        )
+    if unit is not None:
+        return DepthProperty(
+            name="scale",
+            value=describe_unit(unit, is_disparity=counts_pixels),
+            origin=PropertyOrigin.GIVEN,
+            place=source,
+        )
+    return DepthProperty(
+        name="scale",
+        value=describe_unit(guess, is_disparity=counts_pixels),
+        origin=PropertyOrigin.GUESSED,
+        place=_explain_guess(raw_values),
+    )
 
 
 def _describe_quantity(metadata: DepthMetadata, *, is_disparity: bool) -> str:

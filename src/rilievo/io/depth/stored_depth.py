@@ -435,12 +435,13 @@ def _drop_overruled_unit(
     metres" is not believed for integers, which would resolve no scene: it most likely describes the
     depth after conversion.
     """
-    if is_scale_given and metadata.source == ARRAY_NAME:
-        metadata = replace(metadata, scale=None)
-    if not metadata.unit_text or metadata.spacing is Spacing.LINEAR:
-        return metadata
-    if is_scale_given:
+    is_stated_by_sentence = bool(metadata.unit_text) and metadata.spacing is not Spacing.LINEAR
+    if is_scale_given and is_stated_by_sentence:
         return replace(metadata, scale=None, source="")
+    if is_scale_given and metadata.source == ARRAY_NAME:
+        return replace(metadata, scale=None)
+    if not is_stated_by_sentence:
+        return metadata
 
     unit = metadata.unit_text_metres
     is_integer = raw_values.dtype.kind in "ui"
