@@ -359,8 +359,13 @@ def _model_from_number(number: int, entries: Mapping[str, Any]) -> _NamedModel:
 def _find_listed_coefficients(entries: Mapping[str, Any], location: str) -> tuple[str, Any]:
     """Find the coefficients that are a list or a mapping, with their name.
 
+    A radial and a tangential list count as one list in OpenCV's order.
+
     Returns:
-        Name and value; ("", None) if there are none.
+        Name and value, which is flat if it is a list; ("", None) if there are none.
+
+    Raises:
+        InputError: If there are several that differ.
     """
     lists = {
         str(name): value

@@ -372,14 +372,13 @@ def _from_opensfm(entries: Mapping[str, Any], location: str) -> Mapping[str, Any
         )
     width, height = (float(side) for side in size)
     longer_side = max(width, height)
-    focal = entries.get("focal", 0)
+    single_focal = entries.get("focal", 0)
+    fx = float(entries.get("focal_x", single_focal)) * longer_side
+    fy = float(entries.get("focal_y", single_focal)) * longer_side
+    cx = float(entries.get("c_x", 0)) * longer_side + (width - 1) / 2
+    cy = float(entries.get("c_y", 0)) * longer_side + (height - 1) / 2
     return {
-        "intrinsics": [
-            float(entries.get("focal_x", focal)) * longer_side,
-            float(entries.get("focal_y", focal)) * longer_side,
-            float(entries.get("c_x", 0)) * longer_side + (width - 1) / 2,
-            float(entries.get("c_y", 0)) * longer_side + (height - 1) / 2,
-        ],
+        "intrinsics": [fx, fy, cx, cy],
         "distortion_coeffs": ordered_coefficients(entries, model),
         "distortion_model": model,
         "resolution": [width, height],
@@ -390,13 +389,13 @@ def _from_named_numbers(
     entries: Mapping[str, Any], location: str, label: str
 ) -> Mapping[str, Any] | None:
     """Convert entries with fx, fy, cx and cy, as of RealSense, Polycam, BOP, Gaussian splatting."""
-    entries = _split_focal_and_centre(entries)
-    focal = first_values(entries, (FOCAL_X, FOCAL_Y))
-    if focal is None or "projection_type" in entries:
+    named = _split_focal_and_centre(entries)
+    focal_lengths = first_values(named, (FOCAL_X, FOCAL_Y))
+    if focal_lengths is None or "projection_type" in named:
         return None
 
-    size = stated_size(entries)
-    centre = first_values(entries, (CENTRE_X, CENTRE_Y))
+    size = stated_size(named)
+    centre = first_values(named, (CENTRE_X, CENTRE_Y))
     if centre is None:
         if len(size) != 2:
             raise InputError(
@@ -406,11 +405,12 @@ def _from_named_numbers(
             )
         # Programs that write no principal point mean the middle of the picture.
         centre = [(float(side) - 1) / 2 for side in size]
-    _check_single_focal_length(entries, focal[0], location)
+    fx, fy = focal_lengths
+    _check_single_focal_length(named, fx, location)
     return {
-        **_distortion_entries(entries, location, label),
+        **_distortion_entries(named, location, label),
         **_resolution(size),
-        "intrinsics": [*focal, *centre],
+        "intrinsics": [fx, fy, *centre],
     }
 
 

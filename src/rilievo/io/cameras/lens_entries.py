@@ -134,16 +134,20 @@ def _parse_intrinsics_and_coefficients(
     """Parse (fx, fy, cx, cy) and the distortion coefficients from entries in Kalibr's names."""
     numbers = _read_entry_numbers(converted, MATRICES, location)
     if not numbers:
+        # Entries in an unknown form are not converted, and may have the four by their names.
         for name in ("fx", "fy", "cx", "cy"):
             numbers += _read_entry_numbers(converted, (name,), location)
 
     list_name = converted.get("distortion_name", "distortion_coeffs")
-    coefficients = [number_or_nan(number) for number in converted.get("distortion_coeffs") or []]
-    coefficients = require_finite(coefficients, f"{location}: {list_name}")
-    if not any(coefficients[8:]):
-        coefficients = coefficients[:8]
+    coefficients = require_finite(
+        [number_or_nan(number) for number in converted.get("distortion_coeffs") or []],
+        f"{location}: {list_name}",
+    )
     if _is_waymo_list(numbers) and not coefficients:
-        numbers, coefficients = numbers[:4], numbers[4:]
+        return numbers[:4], numbers[4:]
+    # OpenCV writes up to 14 coefficients, of which those after the eighth are mostly 0.
+    has_only_eight = not any(coefficients[8:])
+    used_coefficients = coefficients[:8] if has_only_eight else coefficients
 
     intrinsics = intrinsics_from_matrix(numbers, location)
     if not intrinsics:
@@ -154,7 +158,7 @@ def _parse_intrinsics_and_coefficients(
             f"the file is {len(intrinsics)}",
             path=location,
         )
-    return intrinsics, coefficients
+    return intrinsics, used_coefficients
 
 
 def _read_entry_numbers(
