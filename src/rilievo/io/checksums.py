@@ -318,9 +318,9 @@ def replacing_with_checksums(checksums: Path, names: Sequence[str]) -> Iterator[
             raise
         # The user knows the file by its final name, not by that of the part.
         raise OutputError(error.message, path=checksums.with_name(failed_name)) from error
+    except RilievoError:
+        raise
     except OSError as error:
-        if isinstance(error, RilievoError):
-            raise
         raise unwritable(checksums, error) from error
     finally:
         for part in parts.values():
@@ -334,9 +334,9 @@ def finish_replacement(checksums: Path, names: Sequence[str]) -> None:
     try:
         with hold_locks([checksums]):
             _rename_pending(checksums, names)
+    except RilievoError:
+        raise
     except OSError as error:
-        if isinstance(error, RilievoError):
-            raise
         raise unwritable(checksums, error) from error
 
 

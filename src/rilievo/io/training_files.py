@@ -108,18 +108,19 @@ def features_fault(path: Path) -> str | None:
                 "has no header, perhaps because of a power cut: delete it, and rilievo creates it "
                 "again"
             )
-        *_, expected_size = _FEATURES_HEADER.unpack_from(head)
-        (expected_crc,) = _CHECKSUM.unpack_from(head, _FEATURES_HEADER.size)
-        crc, size = zlib.crc32(head[: _FEATURES_HEADER.size]), 0
+        *_, stated_bytes = _FEATURES_HEADER.unpack_from(head)
+        (stated_crc,) = _CHECKSUM.unpack_from(head, _FEATURES_HEADER.size)
+        feature_bytes = 0
+        crc = zlib.crc32(head[: _FEATURES_HEADER.size])
         while chunk := file.read(_CHUNK_BYTES):
             crc = zlib.crc32(chunk, crc)
-            size += len(chunk)
-    if size != expected_size:
+            feature_bytes += len(chunk)
+    if feature_bytes != stated_bytes:
         return (
-            f"has {size:,} bytes of features instead of {expected_size:,}: delete it, and rilievo "
-            "creates it again"
+            f"has {feature_bytes:,} bytes of features instead of {stated_bytes:,}: delete it, and "
+            "rilievo creates it again"
         )
-    if crc != expected_crc:
+    if crc != stated_crc:
         return "differs from what was written (crc32): delete it, and rilievo creates it again"
     return None
 

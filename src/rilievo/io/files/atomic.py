@@ -111,10 +111,9 @@ def sync_files(
 
     if len(paths) < 2:
         return [attempt(path) for path in paths]
+    thread_count = min(_MAX_SYNC_THREADS, len(paths))
     try:
-        with ThreadPoolExecutor(
-            min(_MAX_SYNC_THREADS, len(paths)), thread_name_prefix="sync"
-        ) as pool:
+        with ThreadPoolExecutor(thread_count, thread_name_prefix="sync") as pool:
             return list(pool.map(attempt, paths))
     except RuntimeError:  # There is no memory for another thread.
         return [attempt(path) for path in paths]

@@ -367,13 +367,18 @@ def _decode_apple_map(picture: Image.Image, xmp: "Element", orientation: int) ->
     high_code = float(properties.get("IntMaxValue", 255))
     if not (low_code < high_code and low < high):
         raise InputError(f"its depth range from {low:g} to {high:g} is not valid")
-    codes = (255 * _grey_in_unit_range(picture) - low_code) / (high_code - low_code)
-    values = low + codes * (high - low)
-    if quantity == "disparity":  # Apple's word for inverse depth [1/m]
-        is_positive = values > 0
-        divisors = np.where(is_positive, values, 1)  # 1 avoids a division by 0
-        values = np.where(is_positive, 1 / divisors, 0)
-    return _upright_depth("Apple", values, orientation)
+    fractions = (255 * _grey_in_unit_range(picture) - low_code) / (high_code - low_code)
+    values = low + fractions * (high - low)
+    is_inverse = quantity == "disparity"  # Apple's word for inverse depth [1/m]
+    metres = _invert_positive(values) if is_inverse else values
+    return _upright_depth("Apple", metres, orientation)
+
+
+def _invert_positive(values: _Map) -> _Map:
+    """Return 1 / value where a value is positive, and 0 elsewhere."""
+    is_positive = values > 0
+    divisors = np.where(is_positive, values, 1)  # 1 avoids a division by 0
+    return np.where(is_positive, 1 / divisors, 0)
 
 
 def _apple_quantity(properties: Mapping[str, str]) -> str | None:
