@@ -1,5 +1,6 @@
 """The tool ``known``, with which an assistant states what it knows about a photograph."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -204,43 +205,67 @@ def _check_arguments(request: KnownArguments) -> None:
 def _requested_size(request: KnownArguments, shape: tuple[int, int]) -> tuple[Known, str]:
     """Return the known size that a request states, and a sentence that repeats it to the user.
 
-    Four points are the corners of a rectangle, one point is at a known distance, two points are the
-    ends of a known length, and five or more points lie on the rim of a circle.
+    The number of points says what it is: one point is at a known distance, two are the ends of a
+    known length, four the corners of a rectangle, and five or more lie on the rim of a circle.
     """
     points = pixel_points(request.points, request.unit, shape)
-    size: Known
     if len(points) >= _LEAST_RIM_POINTS:
-        diameter = str(_requested_metres(request)) if request.thing is None else request.thing
-        rim = ",".join(f"{u},{v}" for u, v in points)
-        size = parse_circle(f"{rim},{diameter.replace(',', ' ')}")
-        return parse_known(str(size)), f"the circle has a diameter of {size.metres:g} m"
-    match points:
-        case [_, _, _, _]:
-            assert request.thing is not None, "_check_arguments has checked it"
-            sides = parse_sides(request.thing)  # from "a4", or "90cm x 2.1m"
-            size = KnownRectangle(corners=tuple(points), sides=sides)
-            first_side, second_side = size.lengths
-            sentence = (
-                f"the rectangle {request.thing} has sides of {first_side:g} and {second_side:g} m"
-            )
-        case [(u, v)]:
-            along = Along.RAY if request.along_ray else Along.AXIS
-            size = KnownPoint(u=u, v=v, metres=_requested_metres(request), along=along)
-            quantity = "distance from the camera" if request.along_ray else "depth"
-            sentence = f"the {quantity} of the point {u:g},{v:g} is {size.metres:g} m"
-        case [(u1, v1), (u2, v2)] if request.thing is not None:
-            # The syntax of --known-length, where an object such as "door" stands for its length.
-            object_name = request.thing.replace(",", " ")
-            size = parse_length(f"{u1},{v1},{u2},{v2},{object_name}")
-            ends = f"{u1:g},{v1:g} to {u2:g},{v2:g}"
-            sentence = f"the line from {ends} ({request.thing}) is {size.metres:g} m long"
-        case [(u1, v1), (u2, v2)]:
-            size = KnownLength(u1=u1, v1=v1, u2=u2, v2=v2, metres=_requested_metres(request))
-            sentence = f"the line from {u1:g},{v1:g} to {u2:g},{v2:g} is {size.metres:g} m long"
-        case _:
-            raise AssertionError("the number of points is checked")
+        size, sentence = _requested_circle(request, points)
+    elif len(points) == 4:
+        size, sentence = _requested_rectangle(request, points)
+    elif len(points) == 2:
+        size, sentence = _requested_length(request, *points)
+    else:
+        [point] = points
+        size, sentence = _requested_distance(request, point)
     # Formatting and parsing rounds the numbers exactly as the command line does.
     return parse_known(str(size)), sentence
+
+
+def _requested_circle(
+    request: KnownArguments, points: Sequence[tuple[float, float]]
+) -> tuple[Known, str]:
+    """Circle through points of its rim, whose diameter is a length or that of an object."""
+    diameter = str(_requested_metres(request)) if request.thing is None else request.thing
+    rim = ",".join(f"{u},{v}" for u, v in points)
+    circle = parse_circle(f"{rim},{diameter.replace(',', ' ')}")
+    return circle, f"the circle has a diameter of {circle.metres:g} m"
+
+
+def _requested_rectangle(
+    request: KnownArguments, points: Sequence[tuple[float, float]]
+) -> tuple[Known, str]:
+    """Rectangle of a kind, such as "a4", or with sides, such as "90cm x 2.1m"."""
+    assert request.thing is not None, "_check_arguments has checked it"
+    rectangle = KnownRectangle(corners=tuple(points), sides=parse_sides(request.thing))
+    first_side, second_side = rectangle.lengths
+    return rectangle, (
+        f"the rectangle {request.thing} has sides of {first_side:g} and {second_side:g} m"
+    )
+
+
+def _requested_distance(request: KnownArguments, point: tuple[float, float]) -> tuple[Known, str]:
+    """Point at a known distance from the camera, or with a known depth."""
+    u, v = point
+    along = Along.RAY if request.along_ray else Along.AXIS
+    size = KnownPoint(u=u, v=v, metres=_requested_metres(request), along=along)
+    quantity = "distance from the camera" if request.along_ray else "depth"
+    return size, f"the {quantity} of the point {u:g},{v:g} is {size.metres:g} m"
+
+
+def _requested_length(
+    request: KnownArguments, start: tuple[float, float], end: tuple[float, float]
+) -> tuple[Known, str]:
+    """Length between two points, as a number or as that of an object such as "door"."""
+    (u1, v1), (u2, v2) = start, end
+    ends = f"{u1:g},{v1:g} to {u2:g},{v2:g}"
+    if request.thing is None:
+        size = KnownLength(u1=u1, v1=v1, u2=u2, v2=v2, metres=_requested_metres(request))
+        return size, f"the line from {ends} is {size.metres:g} m long"
+    # The syntax of --known-length, where the name of an object stands for its length.
+    object_name = request.thing.replace(",", " ")
+    size = parse_length(f"{u1},{v1},{u2},{v2},{object_name}")
+    return size, f"the line from {ends} ({request.thing}) is {size.metres:g} m long"
 
 
 def _requested_metres(request: KnownArguments) -> float:

@@ -116,29 +116,11 @@ def measure_quantity(
     """Measure one quantity in metres or degrees, or in camera heights if no size is known."""
     _check_point_count(request)
     photograph = photographs.predict_photo(request.photo)
-    points = pixel_points(request.points, request.unit, photograph.prediction.shape)
-
-    prediction = photograph.prediction
-    unit = METRES
-    size_arguments = list(photograph.facts.command_line_arguments)
-    is_angle = request.what == "angle"
-    if request.what == "fit" and not photograph.is_metric:
-        raise CalibrationError(
-            "whether an object fits cannot be told without a scale",
-            hint="state one length or distance in this photograph with the tool 'known'",
-        )
-    if not is_angle and not photograph.is_metric:
-        prediction = camera_heights_or_ask_for_size(photograph)
-        unit = CAMERA_HEIGHTS
-        size_arguments += ["--camera-height", "1"]
-    if request.in_plane:
-        size_arguments.append("--in-plane")
-
-    base = pixel_points(request.base, request.unit, photograph.prediction.shape)
+    shape = photograph.prediction.shape
+    points = pixel_points(request.points, request.unit, shape)
+    prediction, unit = _prediction_and_unit(photograph, request.what)
+    base = pixel_points(request.base, request.unit, shape)
     measured = _measure(prediction, points, request, base)
-    if request.object_sides:
-        size_arguments += ["--fits", request.object_sides]
-    base_arguments = [word for u, v in base for word in ("--base", f"{u!r},{v!r}")]
     record = MeasureResult(
         what=measured.what,
         value=measured.value,
@@ -151,16 +133,55 @@ def measure_quantity(
         pixels=[list(point) for point in points],
         facts=list(photograph.facts.sentences),
         notes=[worded(note, spell_argument) for note in (*photograph.notes, *measured.remarks)],
-        command=_command_line(photograph, points, request.what, [*base_arguments, *size_arguments]),
+        command=_command_line(
+            photograph, points, request.what, _further_arguments(photograph, request, base, unit)
+        ),
     )
     text = join_nonempty_lines(
         (
             measured_text(measured, unit),
-            "" if is_angle else size_source_sentence(photograph, unit),
+            "" if request.what == "angle" else size_source_sentence(photograph, unit),
             notes_text((*photograph.notes_without_scale_source, *measured.remarks)),
         )
     )
     return ToolAnswer(text=text, result=record)
+
+
+def _prediction_and_unit(photograph: PredictedPhotograph, what: str) -> tuple[Prediction, str]:
+    """Return the prediction in which a quantity is measured, and its unit of length.
+
+    Angles need no unit, so they are measured as if in metres. Lengths, areas and volumes are in
+    camera heights if no size is known.
+
+    Raises:
+        CalibrationError: If a quantity makes sense in metres only, or there is no unit at all.
+    """
+    if photograph.is_metric or what == "angle":
+        return photograph.prediction, METRES
+    if what == "fit":
+        raise CalibrationError(
+            "whether an object fits cannot be told without a scale",
+            hint="state one length or distance in this photograph with the tool 'known'",
+        )
+    return camera_heights_or_ask_for_size(photograph), CAMERA_HEIGHTS
+
+
+def _further_arguments(
+    photograph: PredictedPhotograph,
+    request: MeasureArguments,
+    base: list[tuple[float, float]],
+    unit: str,
+) -> list[str]:
+    """Arguments of ``rilievo measure`` besides the photograph, its points and the model."""
+    arguments = [word for u, v in base for word in ("--base", f"{u!r},{v!r}")]
+    arguments += photograph.facts.command_line_arguments
+    if unit == CAMERA_HEIGHTS:
+        arguments += ["--camera-height", "1"]
+    if request.in_plane:
+        arguments.append("--in-plane")
+    if request.object_sides:
+        arguments += ["--fits", request.object_sides]
+    return arguments
 
 
 def _check_point_count(request: MeasureArguments) -> None:
@@ -215,7 +236,7 @@ def _command_line(
     photograph: PredictedPhotograph,
     points: list[tuple[float, float]],
     what: str,
-    size_arguments: list[str],
+    further_arguments: list[str],
 ) -> str:
     """Command line of ``rilievo measure`` that measures the same."""
     words = [f"{u!r},{v!r}" for u, v in points]
@@ -225,7 +246,7 @@ def _command_line(
         words.insert(0, f"--{what.replace('_', '-')}")
     model = photograph.prediction.made_by.model
     command = ["rilievo", "measure", str(photograph.photo_version.path)]
-    return shlex.join([*command, *words, *size_arguments, "--model", model])
+    return shlex.join([*command, *words, *further_arguments, "--model", model])
 
 
 MEASURE = AssistantTool(

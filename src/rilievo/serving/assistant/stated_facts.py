@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from rilievo.calibration.sizes import Known, KnownCircle, KnownLength, KnownPoint, KnownRectangle
 from rilievo.errors import OptionError
 
-_SAME_POINT = 1.0  # [px], points that are closer than this mean the same place
+_MAX_DISTANCE_OF_SAME_POINT = 1.0  # [px], points that are not farther apart mean one place
 _FLAGS: Mapping[type[Known], str] = {
     KnownPoint: "--known",
     KnownLength: "--known-length",
@@ -80,7 +80,7 @@ def _are_about_same_points(first: Known, second: Known) -> bool:
         """Distance to the nearest point of ``second``: the larger of columns and rows [px]."""
         return min(max(abs(point[0] - u), abs(point[1] - v)) for u, v in second.image_points)
 
-    return max(map(distance_to_nearest, first.image_points)) <= _SAME_POINT
+    return max(map(distance_to_nearest, first.image_points)) <= _MAX_DISTANCE_OF_SAME_POINT
 
 
 def pixel_points(
@@ -89,29 +89,43 @@ def pixel_points(
     """Convert points [x, y] to column and row [px], and check that they are in the picture.
 
     The unit "fraction" counts from the top-left corner of the picture to the opposite one.
+
+    Raises:
+        OptionError: If a point is not two finite numbers, or is outside of the picture.
     """
-    height, width = shape
     pixels = []
     for point in points:
         if len(point) != 2 or not all(map(math.isfinite, point)):
             raise OptionError(f"point {list(point)}: expected two numbers, [x, y]")
         x, y = map(float, point)
-        if unit == "fraction":
-            if not (0 <= x <= 1 and 0 <= y <= 1):
-                raise OptionError(
-                    f"point [{x:g}, {y:g}]: fractions of the picture are between 0 and 1; for "
-                    f"pixels of the {width}x{height} original, set unit to 'pixel'"
-                )
-            # The centre of the top-left pixel is (0, 0), so the left border is at -0.5.
-            x = min(max(x * width - 0.5, 0.0), width - 1.0)
-            y = min(max(y * height - 0.5, 0.0), height - 1.0)
-        elif not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
-            raise OptionError(
-                f"point [{x:g}, {y:g}] is outside the picture, which has {width} columns and "
-                f"{height} rows"
-            )
-        pixels.append((x, y))
+        pixel = _pixel_at_fractions(x, y, shape) if unit == "fraction" else (x, y)
+        _check_in_picture(pixel, shape)
+        pixels.append(pixel)
     return pixels
+
+
+def _pixel_at_fractions(x: float, y: float, shape: tuple[int, int]) -> tuple[float, float]:
+    """Convert fractions of width and height to column and row [px]."""
+    height, width = shape
+    if not (0 <= x <= 1 and 0 <= y <= 1):
+        raise OptionError(
+            f"point [{x:g}, {y:g}]: fractions of the picture are between 0 and 1; for pixels of "
+            f"the {width}x{height} original, set unit to 'pixel'"
+        )
+    # The centre of the top-left pixel is (0, 0), so the left border is at -0.5.
+    u = min(max(x * width - 0.5, 0.0), width - 1.0)
+    v = min(max(y * height - 0.5, 0.0), height - 1.0)
+    return u, v
+
+
+def _check_in_picture(pixel: tuple[float, float], shape: tuple[int, int]) -> None:
+    u, v = pixel
+    height, width = shape
+    if not (-0.5 <= u <= width - 0.5 and -0.5 <= v <= height - 0.5):
+        raise OptionError(
+            f"point [{u:g}, {v:g}] is outside the picture, which has {width} columns and {height} "
+            "rows"
+        )
 
 
 def pixel_fractions(pixel: tuple[float, float], shape: tuple[int, int]) -> tuple[float, float]:

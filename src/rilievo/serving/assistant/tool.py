@@ -104,14 +104,21 @@ _ADVICE_TO_STATE_A_SIZE = (
 
 
 def measured_text(measured: Measurement, unit: str) -> str:
-    """Describe a measurement, such as "length: 1.9 m, 1.6 to 2.3 in eight out of ten cases"."""
-    if measured.low == measured.high and measured.what != Quantity.FIT:
-        name, _, _ = str(measured).partition(": ")
+    """Describe a measurement, such as "length: 1.9 m, 1.6 to 2.3 in eight out of ten cases".
+
+    The sentence of ``Measurement``, "length: 1.9 m (1.6 to 2.3)", is reworded for ``unit``, which
+    is that of lengths: metres or camera heights.
+    """
+    sentence = str(measured)
+    is_known_exactly = measured.low == measured.high and measured.what != Quantity.FIT
+    if is_known_exactly:
+        name, _, _ = sentence.partition(": ")
         return f"{name}: {measured.value:g} {unit}, as stated"
-    text = str(measured).removesuffix(")").replace(" (", ", ")
+    text = sentence.removesuffix(")").replace(" (", ", ")
     if unit == CAMERA_HEIGHTS:
         text = text.replace(" m²", f" square {CAMERA_HEIGHTS}")
-        text = text.replace(" m³", f" cubic {CAMERA_HEIGHTS}").replace(" m,", f" {CAMERA_HEIGHTS},")
+        text = text.replace(" m³", f" cubic {CAMERA_HEIGHTS}")
+        text = text.replace(" m,", f" {CAMERA_HEIGHTS},")
     return f"{text} {IN_COVERED_CASES}"
 
 

@@ -156,13 +156,15 @@ def _check_unique_names(networks: Sequence[_Network]) -> None:
 def _load_network(name: str | Path) -> _Network:
     """Load a model and find its only ONNX file; raise OptionError if the page cannot run it."""
     entry = table.ENTRIES.get(str(name))
-    files = [] if entry is None else require_files(entry)
+    catalogue_files = [] if entry is None else require_files(entry)
     model = load_model(name)
     card = model.card
     graph = make_page_graph(card)
     if type(model) is OnnxModel and card.kind is not None:
         files = [model.path]
-    elif graph is None and not _is_known_to_scripts(entry):
+    elif graph is not None or _is_known_to_scripts(entry):
+        files = catalogue_files
+    else:
         files = []
     if len(files) != 1:
         raise OptionError(
