@@ -7,7 +7,7 @@ same as those of another run.
 import asyncio
 import zipfile
 from collections import Counter, OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
@@ -74,17 +74,15 @@ class PhotoResults:
         async def predict_and_store(job: ImageJob) -> StoredResult:
             """Predict, again as a panorama if it looks like one, and store the files."""
             content = await service.run_in_worker(job.upload.read)
+            used_params = params
             prediction = await service.predict(job, params)
-            if not _is_undeclared_panorama(params, prediction):
-                return await self._store_result(name, client, params, job, content, prediction)
-            panorama_params = PredictParams.model_validate(
-                {**params.model_dump(exclude_defaults=True), "projection": "equirect"}
-            )
-            job.inference = None  # so that the network runs again
-            job.upload = Upload(BytesIO(content), name=name)  # the first one was closed
-            prediction = await service.predict(job, panorama_params)
-            prediction = prediction.but(notes=(*prediction.notes, _PANORAMA_NOTE))
-            return await self._store_result(name, client, panorama_params, job, content, prediction)
+            if _is_undeclared_panorama(params, prediction):
+                used_params = _as_panorama(params)
+                job.inference = None  # so that the network runs again
+                job.upload = Upload(BytesIO(content), name=name)  # the first one was closed
+                prediction = await service.predict(job, used_params)
+                prediction = prediction.but(notes=(*prediction.notes, _PANORAMA_NOTE))
+            return await self._store_result(name, client, used_params, job, content, prediction)
 
         slots = service.slots(is_heavy=job.is_heavy)
         return await service.jobs.run_in_slot(
@@ -103,21 +101,29 @@ class PhotoResults:
         has_default_parameters = params == PredictParams(model=params.model)
         if not has_default_parameters:
             return await self.predict(_example_upload(name), client, params, wait_for_disconnect)
-
-        key = name, self._service.offered.server_name(params.model)
-        shared_id = self._examples.get(key)
-        if shared_id is None or (shared_id.done() and not self._result_exists(shared_id)):
-            shared_id = asyncio.ensure_future(self._predict_example(name, params))
-            # asyncio would complain about an error that nobody reads, if all visitors leave.
-            shared_id.add_done_callback(_has_succeeded)
-            self._examples[key] = shared_id
-            if len(self._examples) > _MAX_EXAMPLES:
-                self._examples.popitem(last=False)
-        self._examples.move_to_end(key)
         # Without the shield, a visitor who leaves would cancel the work for all others.
-        result = self._store.find(await asyncio.shield(shared_id))
+        result_id = await asyncio.shield(self._shared_result_id(name, params))
+        result = self._store.find(result_id)
         result.num_pins += 1
         return result
+
+    def _shared_result_id(self, name: str, params: PredictParams) -> "asyncio.Future[str]":
+        """Id of the result of an example that visitors share, once it is predicted.
+
+        The prediction is started if nobody has asked for it yet, if it failed, or if the result was
+        deleted meanwhile.
+        """
+        key = name, self._service.offered.server_name(params.model)
+        result_id = self._examples.get(key)
+        if result_id is None or (result_id.done() and not self._result_exists(result_id)):
+            result_id = asyncio.ensure_future(self._predict_example(name, params))
+            # asyncio would complain about an error that nobody reads, if all visitors leave.
+            result_id.add_done_callback(_has_succeeded)
+            self._examples[key] = result_id
+            if len(self._examples) > _MAX_EXAMPLES:
+                self._examples.popitem(last=False)  # the least recently used one
+        self._examples.move_to_end(key)
+        return result_id
 
     def _result_exists(self, finished_id: "asyncio.Future[str]") -> bool:
         return _has_succeeded(finished_id) and finished_id.result() in self._store
@@ -223,6 +229,12 @@ def _is_undeclared_panorama(params: PredictParams, prediction: Prediction) -> bo
     return panorama_note(prediction.photo) is not None
 
 
+def _as_panorama(params: PredictParams) -> PredictParams:
+    """Copy of parameters with the lens of a whole panorama."""
+    changed = {**params.model_dump(exclude_defaults=True), "projection": "equirect"}
+    return PredictParams.model_validate(changed)
+
+
 def _has_succeeded(finished: "asyncio.Future[str]") -> bool:
     return not finished.cancelled() and finished.exception() is None
 
@@ -276,14 +288,11 @@ async def _zip_results_in_pieces(
     Results with the same name are numbered. If a result fails, the zip has a text with the error.
     """
     pipe = Pipe()
-    counts = Counter[str]()
     # A new future never completes: when the client leaves, the server closes this generator.
     never_leaves = asyncio.get_running_loop().create_future
+    unique_names = _numbered_names([result.name for result in results])
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as packed:  # pyright: ignore
-        for result in results:
-            counts[result.name] += 1
-            count = counts[result.name]
-            name = result.name if count == 1 else f"{result.name}-{count}"
+        for result, name in zip(results, unique_names, strict=True):
             try:
                 _, written = await photographs.write_outputs(
                     result, client, PredictParams(), outputs, never_leaves, name
@@ -297,3 +306,11 @@ async def _zip_results_in_pieces(
             finally:
                 written.remove()
     yield pipe.take_pieces()
+
+
+def _numbered_names(names: Sequence[str]) -> Iterator[str]:
+    """Yield names, of which the second one of a kind becomes name-2, and so on."""
+    counts = Counter[str]()
+    for name in names:
+        counts[name] += 1
+        yield name if counts[name] == 1 else f"{name}-{counts[name]}"

@@ -58,6 +58,17 @@ class VideoWork:
     files: tuple[str, ...] = ()
     stop_requested: threading.Event = field(default_factory=threading.Event, repr=False)
 
+    def record_progress(self, num_processed: int, total: int | None, elapsed: float) -> None:
+        """Record how many frames were processed in ``elapsed`` seconds.
+
+        ``total`` is the number of frames in both passes, or None if it is unknown. The remaining
+        time is estimated from the mean speed so far.
+        """
+        fraction = min(num_processed / total, 1.0) if total else None
+        self.num_frames_processed = num_processed
+        self.fraction_done = fraction
+        self.seconds_left = elapsed * (1 - fraction) / fraction if fraction else None
+
     def progress_record(self) -> Mapping[str, object]:
         """The progress as JSON for the page."""
         return {
@@ -199,7 +210,6 @@ class Videos:
         It raises an error to end work that was stopped, or that takes too much time or space.
         """
         start = time.monotonic()
-        limits = self._options.limits
 
         def report_or_stop(num_done: int, total: int | None) -> None:
             """Record how many frames were processed; ``total`` is None if it is unknown."""
@@ -207,26 +217,37 @@ class Videos:
             is_unwatched = time.monotonic() - result.last_used > _MAX_UNWATCHED_SECONDS
             if work.stop_requested.is_set() or is_unwatched:
                 raise _VideoStopped
-            if elapsed > limits.video_seconds:
-                raise InputError(
-                    f"was not processed within the time limit of {limits.video_seconds:g} s; "
-                    "shorten the video or reduce its resolution",
-                    path=result.name,
-                )
-            # The number of frames in the header may be wrong.
-            has_too_many_frames = num_done > _VIDEO_PASSES * limits.video_frames
-            if has_too_many_frames or _folder_bytes(result.path) > max_bytes:
-                raise InputError(
-                    "is longer than its header states, and exceeds the limits of this server; "
-                    "shorten the video",
-                    path=result.name,
-                )
-            work.num_frames_processed = num_done
-            fraction = min(num_done / total, 1.0) if total else None
-            work.fraction_done = fraction
-            work.seconds_left = elapsed * (1 - fraction) / fraction if fraction else None
+            self._check_limits_of_work(result, num_done, elapsed, max_bytes)
+            work.record_progress(num_done, total, elapsed)
 
         return report_or_stop
+
+    def _check_limits_of_work(
+        self, result: StoredResult, num_processed: int, elapsed: float, max_bytes: int
+    ) -> None:
+        """Raise ``InputError`` if the work on a video takes too much time or space.
+
+        Args:
+            result: Result of the video.
+            num_processed: Frames that were processed in both passes, added up.
+            elapsed: Time since the work began [s].
+            max_bytes: Size that the files of the result may have [bytes].
+        """
+        limits = self._options.limits
+        if elapsed > limits.video_seconds:
+            raise InputError(
+                f"was not processed within the time limit of {limits.video_seconds:g} s; "
+                "shorten the video or reduce its resolution",
+                path=result.name,
+            )
+        # The number of frames in the header may be wrong.
+        has_too_many_frames = num_processed > _VIDEO_PASSES * limits.video_frames
+        if has_too_many_frames or _folder_bytes(result.path) > max_bytes:
+            raise InputError(
+                "is longer than its header states, and exceeds the limits of this server; "
+                "shorten the video",
+                path=result.name,
+            )
 
 
 def _copy_upload(upload: Upload, result: StoredResult) -> Path:

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 
 from rilievo.serving.listener.request_refusals import Refusal
@@ -168,18 +169,22 @@ class ResultStore:
             result.size = 0
 
     def _reserve_and_evict(self, client: str, size: int) -> None:
-        """Reserve disk space, and delete results until there is enough.
+        """Reserve disk space [bytes], and delete results until there is enough.
 
         These are the least recently used ones of the client that ``greediest_client`` names.
+
+        Raises:
+            Refusal: If the size alone exceeds the limit, or all results that could be deleted are
+                in use.
         """
         while True:
             try:
                 self._disk.reserve(client, size)
                 return
             except Refusal as refusal:
+                exceeds_limit_alone = refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
                 greediest = self._disk.greediest_client(client, size)
                 oldest = self._least_recently_used_unpinned(greediest)
-                exceeds_limit_alone = refusal.status == 413  # "content too large", see ``Disk``
                 if exceeds_limit_alone or oldest is None:
                     raise
                 self.remove(oldest)

@@ -69,19 +69,12 @@ def view_bytes(original: Prediction, name: str, model: Model, inference: Inferen
     depth = _lattice_depth(prediction, photo, lattice)
     normals, sky = _lattice_normals_and_sky(original, prediction, model, inference, lattice)
     compressed_lattice = compress_lattice(depth, normals, sky)
-
     lens = _lens_record(prediction.camera, prediction.shape[1])
-    header: dict[str, Any] = prediction_record(original, [])
-    header |= {
+    header: dict[str, Any] = {
+        **prediction_record(original, []),
         "name": name,
         "shown_kind": prediction.depth.kind,
-        "lattice": {
-            "step": lattice.step,
-            "rows": len(lattice.rows),
-            "columns": len(lattice.columns),
-            "first_row": lattice.rows.start,
-            "first_column": lattice.columns.start,
-        },
+        "lattice": _lattice_record(lattice),
         "packed": len(compressed_lattice),
         "normals": normals is not None,
         "sky": sky is not None,
@@ -95,6 +88,17 @@ def view_bytes(original: Prediction, name: str, model: Model, inference: Inferen
     is_panorama = lens is not None and lens["lens"] != "pinhole"
     jpeg = resized_jpeg(photo.pixels, _MAX_PANORAMA_SIDE if is_panorama else _MAX_PHOTO_SIDE)
     return header_length + encoded_header + compressed_lattice + jpeg
+
+
+def _lattice_record(lattice: _Lattice) -> dict[str, int]:
+    """Place of the lattice in the photograph, as JSON."""
+    return {
+        "step": lattice.step,
+        "rows": len(lattice.rows),
+        "columns": len(lattice.columns),
+        "first_row": lattice.rows.start,
+        "first_column": lattice.columns.start,
+    }
 
 
 def _make_lattice(shape: tuple[int, int]) -> _Lattice:
@@ -168,21 +172,11 @@ def compress_lattice(
 ) -> bytes:
     """Compress a lattice of float32 depth, int8 normals (127 stands for 1) and sky with zlib.
 
-    The bits of float32 are taken as integers. Differences between neighbouring columns, and then
-    rows, are small and compress well: 4.7 MB become 1.3 MB. The zigzag code of Protocol Buffers
-    moves their sign to the lowest bit, so that small negative numbers have zeros in the upper bytes
-    too.
-
     Returns:
         Compressed bytes of four planes with the bytes of the depth differences, least significant
         first; of three planes with the differences of normals; and of the sky, one bit a point.
     """
-    bits = depth.astype("<f4").view("<u4")
-    differences = _difference_columns_and_rows(bits).view("<i4")
-    zigzag = (differences << 1) ^ (differences >> 31)
-    height, width = zigzag.shape
-    depth_bytes = zigzag.view(np.uint8).reshape(height, width, 4)
-    planes: list[np.ndarray] = [np.moveaxis(depth_bytes, 2, 0)]
+    planes: list[np.ndarray] = [_depth_planes(depth)]
     if normals is not None:
         stacked_normals = normals.view(np.uint8).reshape(-1, normals.shape[2])  # (3 h, w)
         planes.append(_difference_columns_and_rows(stacked_normals))
@@ -190,6 +184,21 @@ def compress_lattice(
         planes.append(np.packbits(sky))
     content = b"".join(plane.tobytes() for plane in planes)
     return isal_zlib.compress(content, _COMPRESSION_LEVEL)
+
+
+def _depth_planes(depth: Shaped[np.ndarray, "h w"]) -> Shaped[np.ndarray, "4 h w"]:
+    """Encode float32 depth as four planes of bytes that compress well: 4.7 MB become 1.3 MB.
+
+    The bits of float32 are taken as integers, whose differences between neighbouring columns, and
+    then rows, are small. The zigzag code of Protocol Buffers moves their sign to the lowest bit, so
+    that small negative numbers have zeros in the upper bytes too.
+    """
+    bits = depth.astype("<f4").view("<u4")
+    differences = _difference_columns_and_rows(bits).view("<i4")
+    zigzag = (differences << 1) ^ (differences >> 31)
+    height, width = zigzag.shape
+    depth_bytes = zigzag.view(np.uint8).reshape(height, width, 4)
+    return np.moveaxis(depth_bytes, 2, 0)
 
 
 def _difference_columns_and_rows(values: np.ndarray) -> np.ndarray:

@@ -80,22 +80,20 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or refuse it."""
-        if scope["type"] not in ("http", "websocket"):
+        if scope["type"] not in ("http", "websocket"):  # the start and the end of the server
             await self._app(scope, receive, send)
             return
         scope = _without_repeated_root_path(scope)
-        receive = TrackedReceive(receive)
-        send = self._wrap_send(scope, send)
+        tracked_receive = TrackedReceive(receive)
+        observed_send = self._wrap_send(scope, send)
         try:
             self._check_host_and_origin(Headers(scope=scope))
         except Refusal as refusal:
-            send_refusal = self._send_readable_by_page(scope, send)
-            await RefusalResponse(refusal)(scope, receive, send_refusal)
+            readable_send = self._send_readable_by_page(scope, observed_send)
+            await RefusalResponse(refusal)(scope, tracked_receive, readable_send)
             return
-        if self._cors is not None:
-            await self._cors(scope, receive, send)
-        else:
-            await self._answer_if_token_is_valid(scope, receive, send)
+        answer = self._answer_if_token_is_valid if self._cors is None else self._cors
+        await answer(scope, tracked_receive, observed_send)
 
     def _send_readable_by_page(self, scope: Scope, send: Send) -> Send:
         """Wrap ``send`` so that the page of an allowed origin may read why it was refused."""

@@ -94,8 +94,16 @@ class Jobs:
     ) -> T:
         """Wait for a slot, do work in it, and return its result.
 
-        Work that has begun is never interrupted. If its client leaves (``disconnect`` completes) or
-        the deadline passes, it finds ``job.is_cancelled`` set, and ``dispose`` gets its result.
+        Work that has begun is never interrupted, because threads cannot be stopped. If its client
+        leaves or the deadline passes, it finds ``job.is_cancelled`` set, and keeps its slot until
+        it has ended.
+
+        Args:
+            slots: Slots of which the job takes one.
+            job: Job.
+            work: Function that does the work.
+            disconnect: Awaitable that completes when the client leaves.
+            dispose: Function that gets the result of work for which nobody waits any more.
 
         Raises:
             JobCancelled: If the client leaves.
@@ -116,10 +124,7 @@ class Jobs:
         finally:
             leaving.cancel()
             if not task.done():
-                job.is_cancelled = True
-                task.add_done_callback(lambda ended: _dispose_of_result(ended, dispose))
-                if not job.has_slot:
-                    task.cancel()
+                _give_up(task, job, dispose)
 
     def _start_task(
         self, slots: WorkSlots, job: AnyJob, work: Callable[[AnyJob], Awaitable[T]]
@@ -140,6 +145,14 @@ async def _work_in_slot(slots: WorkSlots, job: AnyJob, work: Callable[[AnyJob], 
         return await work(job)
     finally:
         slot.release()
+
+
+def _give_up(task: "asyncio.Task[T]", job: RequestJob, dispose: Callable[[T], None]) -> None:
+    """Cancel a task that still waits for a slot; let one that has begun end without its client."""
+    job.is_cancelled = True
+    task.add_done_callback(lambda ended: _dispose_of_result(ended, dispose))
+    if not job.has_slot:
+        task.cancel()
 
 
 def _dispose_of_result(task: "asyncio.Task[T]", dispose: Callable[[T], None]) -> None:

@@ -110,31 +110,40 @@ STREAM_LISTENERS = ("mcp",)
 
 @contextmanager
 def listening_socket(options: AddressOptions, command: str) -> Iterator[socket.socket]:
-    """Open a socket that listens at an address, and close it after the block."""
+    """Open a socket that listens at an address, and close it after the block.
+
+    Raises:
+        OutputError: If this machine does not have the address, or the port is in use or forbidden.
+    """
     assert command in HTTP_LISTENERS, "tests go through all listeners by this list"
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     try:
         listener = socket.create_server((options.host, options.port), family=family)
     except OSError as error:
-        cause = reason(error).partition(" (while ")[0]
-        # Errors of name resolution have negative numbers.
-        is_unknown_name = error.errno is not None and error.errno < 0
-        if error.errno == errno.EADDRNOTAVAIL or is_unknown_name:
-            raise OutputError(
-                option="host",
-                problem=f"{options.host}: cannot listen on this address ({cause}); use an address "
-                "of this machine, or 0.0.0.0 for all of them",
-            ) from error
-        raise OutputError(
-            option="host",
-            problem=Text(
-                f"{options.host} ",
-                OptionName("port", str(options.port)),
-                f": cannot listen on this port ({cause}); use another port, or 0 for a free one",
-            ),
-        ) from error
+        raise _listening_error(options, error) from error
     with listener:
         yield listener
+
+
+def _listening_error(options: AddressOptions, error: OSError) -> OutputError:
+    """Say whether the host or the port is the problem, and what to do."""
+    cause = reason(error).partition(" (while ")[0]
+    # Errors of name resolution have negative numbers.
+    is_unknown_name = error.errno is not None and error.errno < 0
+    if error.errno == errno.EADDRNOTAVAIL or is_unknown_name:
+        return OutputError(
+            option="host",
+            problem=f"{options.host}: cannot listen on this address ({cause}); use an address of "
+            "this machine, or 0.0.0.0 for all of them",
+        )
+    return OutputError(
+        option="host",
+        problem=Text(
+            f"{options.host} ",
+            OptionName("port", str(options.port)),
+            f": cannot listen on this port ({cause}); use another port, or 0 for a free one",
+        ),
+    )
 
 
 def local_url(options: AddressOptions, port: int) -> str:

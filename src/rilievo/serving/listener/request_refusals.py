@@ -92,8 +92,8 @@ def refusal_from_error(error: Exception, display_names: Mapping[str, str] | None
     """Turn an error into a refusal that reveals no path of the server.
 
     Errors that only concern those who run the server are logged, and clients get a general line.
+    ``display_names`` are the names by which clients know files of the server, by path.
     """
-    display_names = display_names or {}
     if isinstance(error, Refusal):
         return error
     if isinstance(error, MemoryError):
@@ -109,13 +109,18 @@ def refusal_from_error(error: Exception, display_names: Mapping[str, str] | None
         return Refusal(
             503, "the model cannot be downloaded now: use another model, or try again later"
         )
+    return _refusal_for_client_error(error, display_names or {})
+
+
+def _refusal_for_client_error(error: RilievoError, display_names: Mapping[str, str]) -> Refusal:
+    """Refusal with the message of an error that a client can fix, without paths of the server."""
     status = next((status for kind, status in _STATUS_OF_ERRORS if isinstance(error, kind)), 500)
     error_path = str(error.path)
     line = error.worded(spell_parameter, display_names.get(error_path, PurePath(error_path).name))
-    # Errors of models name files below these paths. Longer paths are replaced first, because a
-    # shorter one may be their beginning.
     replacements = {**display_names, os.path.expanduser("~"): "~"}
     private_paths = [path for path in replacements if len(PurePath(path).parts) > 1]
+    # Errors of models name files below these paths. Longer paths are replaced first, because a
+    # shorter one may be their beginning.
     private_paths.sort(key=len, reverse=True)
 
     def hide_paths(text: str) -> str:
