@@ -52,10 +52,10 @@ class CorrespondenceRecord:
     @property
     def unscored(self) -> tuple[Absent, ...]:
         """Pairs without a score for at least one backbone, with the reason."""
-        found = {pair.id: pair for pair in self.absent}
+        pair_by_id = {pair.id: pair for pair in self.absent}
         for backbone in self.backbones:
-            found |= {pair.id: pair for pair in backbone.unscored}
-        return tuple(found.values())
+            pair_by_id |= {pair.id: pair for pair in backbone.unscored}
+        return tuple(pair_by_id.values())
 
     def table(self) -> Table:
         """Recalls [%]: a row for each backbone, and columns for thresholds and ranges of angles."""

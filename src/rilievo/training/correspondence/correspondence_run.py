@@ -82,8 +82,8 @@ def probe_correspondence(
         split=options.split or defaults.split,
         variant=defaults.variant,
     )
-    found = dataset.view_pairs()
-    pairs = _choose_pairs(found, dataset, options.limit)
+    all_pairs = dataset.view_pairs()
+    pairs = _choose_pairs(all_pairs, dataset, options.limit)
     if output is not None:
         make_folder(output)
 
@@ -96,22 +96,25 @@ def probe_correspondence(
             _score_backbone(name, dataset, pairs, options, protocol, show=show)
             for name in options.backbones
         ),
-        absent=found.absent,
+        absent=all_pairs.absent,
     )
     if output is not None:
         _write_files(record, output)
     return record
 
 
-def _choose_pairs(found: ViewPairs, dataset: Dataset, limit: int | None) -> tuple[ViewPair, ...]:
+def _choose_pairs(
+    all_pairs: ViewPairs, dataset: Dataset, limit: int | None
+) -> tuple[ViewPair, ...]:
     """Choose up to ``limit`` evenly spread pairs; ``InputError`` if there are none."""
-    if not found.pairs:
-        reason = found.absent[0].reason if found.absent else "the split has no images"
+    pairs = all_pairs.pairs
+    if not pairs:
+        reason = all_pairs.absent[0].reason if all_pairs.absent else "the split has no images"
         raise InputError(f"dataset '{dataset.card.name}': found no pair of views: {reason}")
-    if limit is None or limit >= len(found.pairs):
-        return found.pairs
-    indices = np.linspace(0, len(found.pairs) - 1, limit).round().astype(int)
-    return tuple(found.pairs[index] for index in indices)
+    if limit is None or limit >= len(pairs):
+        return pairs
+    indices = np.linspace(0, len(pairs) - 1, limit).round().astype(int)
+    return tuple(pairs[index] for index in indices)
 
 
 def _score_backbone(

@@ -182,15 +182,6 @@ def frames_at_scale(
         sources = tuple(pyramid[scale] for pyramid in views.source_pyramids)
 
     prepared_target = prepare_target(target)
-    identity_errors = torch.stack(
-        [photometric_error(source, prepared_target, ssim=options.ssim) for source in sources], dim=1
-    )
-    if not options.minimum:
-        identity_errors = identity_errors.mean(dim=1, keepdim=True)
-    if generator is not None:
-        noise = torch.randn(identity_errors.shape, generator=generator, device=generator.device)
-        identity_errors = identity_errors.add(noise.to(identity_errors), alpha=_TIE_NOISE)
-
     valid = None
     if views.valid is not None:
         valid = _shrink_where_all_valid(views.valid, 2**scale)
@@ -199,9 +190,27 @@ def frames_at_scale(
         sources=sources,
         K=_K_at_scale(views, options, scale),
         valid=valid,
-        # Also right for the mean, of which there is only one.
-        identity_error=identity_errors.amin(dim=1),
+        identity_error=_identity_error(prepared_target, sources, options, generator),
     )
+
+
+def _identity_error(
+    target: TargetImage,
+    sources: tuple[Images, ...],
+    options: VideoLosses,
+    generator: torch.Generator | None,
+) -> Maps:
+    """Photometric error of the unmoved sources, as ``Frames.identity_error`` explains it."""
+    source_errors = [photometric_error(source, target, ssim=options.ssim) for source in sources]
+    errors = torch.stack(source_errors, dim=1)
+    if not options.minimum:
+        errors = errors.mean(dim=1, keepdim=True)
+    if generator is not None:
+        # Added before the minimum over the sources, as in the published program.
+        noise = torch.randn(errors.shape, generator=generator, device=generator.device)
+        errors = errors.add(noise.to(errors), alpha=_TIE_NOISE)
+    # The mean over the sources is a single error, which is its own minimum.
+    return errors.amin(dim=1)
 
 
 def _K_at_scale(views: Views, options: VideoLosses, scale: int) -> Intrinsics:

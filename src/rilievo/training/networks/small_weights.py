@@ -83,12 +83,16 @@ def _fill_if_shapes_match(layer: nn.Module, stored: Sequence[Tensor]) -> bool:
 def _layers_in_call_order(network: SmallNet) -> list[nn.Module]:
     """Convolutions and norms of a network, in the order in which it calls them."""
     called_layers: list[nn.Module] = []
-    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d)]
-    with (
-        temporary_forward_hooks(layers, lambda layer, inputs, output: called_layers.append(layer)),
-        torch.no_grad(),
-    ):
-        network.eval()(torch.zeros(1, MULTIPLE, MULTIPLE, 3, dtype=torch.uint8))
+
+    def record_call(layer: nn.Module, inputs: Any, output: Any) -> None:
+        called_layers.append(layer)
+
+    layers = [
+        module for module in network.modules() if isinstance(module, nn.Conv2d | nn.BatchNorm2d)
+    ]
+    smallest_image = torch.zeros(1, MULTIPLE, MULTIPLE, 3, dtype=torch.uint8)
+    with temporary_forward_hooks(layers, record_call), torch.no_grad():
+        network.eval()(smallest_image)
     return called_layers
 
 

@@ -65,18 +65,18 @@ class TargetFrames:
         data: DataChoice,
         *,
         preparation: Preparation,
-        largest: float,
+        max_depth: float,
         needs_focal: bool = False,
     ) -> None:
         """Prepare to read the images ``ids`` of a dataset, cut to the window of ``data``.
 
-        ``largest`` is the largest depth to learn from, in the unit of the dataset. With
+        ``max_depth`` is the largest depth to learn from, in the unit of the dataset. With
         ``needs_focal``, depth is divided by the focal length in units of the image width.
         """
         self.dataset = dataset
         self.ids = ids
         self._window = data.window
-        self._max_depth = largest
+        self._max_depth = max_depth
         self._preparation = preparation
         self._needs_focal = needs_focal
         self._cache: dict[int, ProbeFrame] = {}
@@ -206,7 +206,7 @@ def open_frames(data: DataChoice, blueprint: Blueprint) -> TrainingFrames:
             ids,
             data,
             preparation=blueprint.preparation,
-            largest=blueprint.depth.largest,
+            max_depth=blueprint.depth.largest,
         )
 
     training_ids, held_out_ids = split_ids(dataset, data)

@@ -92,17 +92,7 @@ class ProbeTask(TrainingTask[ProbeState, ProbeLearner]):
             trains_backbone=config.backbone_rate > 0,
             cache=cache,
         )
-        groups: list[dict[str, Any]] = [
-            {"params": list(probe.parameters()), "lr": config.learning_rate}
-        ]
-        if self.learner.trains_backbone:
-            # First, because the log has the learning rate of the last group.
-            groups.insert(0, {"params": list(backbone.parameters()), "lr": config.backbone_rate})
-        self.optimizer = torch.optim.AdamW(
-            groups,
-            weight_decay=config.weight_decay,
-            fused=fused_option(fabric.device),
-        )
+        self.optimizer = _make_optimizer(config, self.learner, fabric.device)
         self.state = ProbeState()
         self.images_per_step = config.batch_size
         self.seed = config.seed
@@ -110,16 +100,7 @@ class ProbeTask(TrainingTask[ProbeState, ProbeLearner]):
         self._steps_per_epoch = self._step_frames.steps_per_epoch
         self._rates = RateSchedule.from_config(config, epoch_steps=self._steps_per_epoch)
         self.steps = self._rates.steps
-        height, width = config.blueprint.size
-        self.memory_advice = Text(
-            f"a step with {count_text(config.batch_size, 'image')} of {width}x{height} pixels and "
-            f"the probe '{config.blueprint.probe.kind}': use a smaller ",
-            OptionName("batch_size"),
-            ", a smaller ",
-            OptionName("size"),
-            ", or ",
-            OptionName("probe", "light"),
-        )
+        self.memory_advice = _memory_advice(config)
         self._scores: Scores | None = None  # on the images held out, of the latest validation
 
     @property
@@ -236,6 +217,36 @@ class ProbeTask(TrainingTask[ProbeState, ProbeLearner]):
             angle=_none_if_nan(scores.angle),
             constant_angle=_none_if_nan(scores.constant_angle),
         )
+
+
+def _make_optimizer(
+    config: ProbeConfig, learner: ProbeLearner, device: torch.device
+) -> torch.optim.Optimizer:
+    """Make the optimizer of the probe and, if it is trained too, of the backbone."""
+    probe_group = {
+        "params": list(learner.probed.probe.parameters()),
+        "lr": config.learning_rate,
+    }
+    groups: list[dict[str, Any]] = [probe_group]
+    if learner.trains_backbone:
+        # First, because the log has the learning rate of the last group.
+        backbone_weights = list(learner.probed.backbone.parameters())
+        groups = [{"params": backbone_weights, "lr": config.backbone_rate}, probe_group]
+    return torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=fused_option(device))
+
+
+def _memory_advice(config: ProbeConfig) -> Text:
+    """Say what a step is, and how it would need less memory."""
+    height, width = config.blueprint.size
+    return Text(
+        f"a step with {count_text(config.batch_size, 'image')} of {width}x{height} pixels and "
+        f"the probe '{config.blueprint.probe.kind}': use a smaller ",
+        OptionName("batch_size"),
+        ", a smaller ",
+        OptionName("size"),
+        ", or ",
+        OptionName("probe", "light"),
+    )
 
 
 def _none_if_nan(value: float) -> float | None:

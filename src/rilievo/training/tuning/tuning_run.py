@@ -121,7 +121,7 @@ def _training_frames(
         ids,
         data,
         preparation=start.network.preparation,
-        largest=math.inf,
+        max_depth=math.inf,
         needs_focal=start.needs_focal,
     )
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -165,12 +166,8 @@ class StartWeights:
         """Move the networks back by a fraction of their distance to the start."""
         move_weights_towards(self.networks, self.weights, fraction)
 
-    def find_return(self, replay: ReplayPictures, *, max_change: float) -> tuple[float, float]:
-        """Find by bisection how far to move back, so that depth changes little enough.
-
-        Return the fraction of the distance to the start, and the relative change of the depth of
-        other places that it leaves, which is at most ``max_change``.
-        """
+    def find_return(self, replay: ReplayPictures, *, max_change: float) -> "StartReturn":
+        """Find by bisection how far to move back, so that depth changes at most ``max_change``."""
         # At the start itself, depth has not changed.
         too_small = 0.0
         large_enough = 1.0
@@ -186,7 +183,19 @@ class StartWeights:
                 limited_change = change
             else:
                 too_small = fraction
-        return large_enough, limited_change
+        return StartReturn(fraction=large_enough, depth_change=limited_change)
+
+
+class StartReturn(NamedTuple):
+    """Move of learned weights back towards the start.
+
+    Attributes:
+        fraction: Fraction of the distance to the start.
+        depth_change: Relative change of the depth of other places that it leaves.
+    """
+
+    fraction: float
+    depth_change: float
 
 
 def copy_weights(network: nn.Module) -> dict[str, Tensor]:

@@ -29,7 +29,7 @@ from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.video.frames.target_frames import Batch, OpenClip, VideoFrames, batches
 from rilievo.training.video.gain import Gain, error_gain
 from rilievo.training.video.geometry_motion import GeometryMotion, HeldOutErrors
-from rilievo.training.video.other_places import LARGEST_CHANGE, StartWeights
+from rilievo.training.video.other_places import LARGEST_CHANGE, StartReturn, StartWeights
 from rilievo.training.video.schedule import TimeBudget, VideoSchedule, VideoState
 from rilievo.training.video.video_config import VideoConfig
 from rilievo.training.video.video_learner import VideoLearner, mean_video_scores
@@ -103,16 +103,7 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         self.accumulate = config.accumulate
         self.clip_norm = config.clip_norm
         self.checkpoint_steps = config.checkpoint_steps
-        height, width = config.blueprint.size
-        self.memory_advice = Text(
-            f"a step with {count_text(config.batch_size, 'target')} of {width}x{height} pixels and "
-            f"the encoder {config.blueprint.encoder}: use a smaller ",
-            OptionName("batch_size"),
-            ", a smaller ",
-            OptionName("size"),
-            ", or ",
-            OptionName("precision", "bf16"),
-        )
+        self.memory_advice = _memory_advice(config)
         self.nonfinite_advice = Text(
             "lower the learning rate, choose fp32, or check the intrinsics; ",
             OptionName("resume"),
@@ -334,20 +325,20 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         if change <= LARGEST_CHANGE:
             return change
 
-        fraction, limited_change = self._fabric.broadcast(
+        start_return: StartReturn = self._fabric.broadcast(
             self._start.find_return(replay, max_change=LARGEST_CHANGE)
         )
-        self._start.return_by(fraction)
+        self._start.return_by(start_return.fraction)
         state.rate_reduction *= _RATE_FACTOR_AFTER_RETURN
         text = (
             f"depth of other scenes has changed by {change:.1%} since the start, which is more "
             f"than {LARGEST_CHANGE:.0%}, so the run moves its weights back towards the start, to a "
-            f"change of {limited_change:.1%}, and continues with {state.rate_reduction:g} times "
-            "the scheduled learning rate"
+            f"change of {start_return.depth_change:.1%}, and continues with "
+            f"{state.rate_reduction:g} times the scheduled learning rate"
         )
         log.add(WARNING_LOG, {"step": state.step, "kind": "strayed", "text": text})
         progress.print_line(f"note: step {state.step}: {text}")
-        return limited_change
+        return start_return.depth_change
 
     def _record_checksum(self, path: Path) -> None:
         name = path.relative_to(self._run).as_posix()
@@ -411,6 +402,20 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
             version=VERSION,
             differences=self._differences,
         )
+
+
+def _memory_advice(config: VideoConfig) -> Text:
+    """Say what a step is, and how it would need less memory."""
+    height, width = config.blueprint.size
+    return Text(
+        f"a step with {count_text(config.batch_size, 'target')} of {width}x{height} pixels and "
+        f"the encoder {config.blueprint.encoder}: use a smaller ",
+        OptionName("batch_size"),
+        ", a smaller ",
+        OptionName("size"),
+        ", or ",
+        OptionName("precision", "bf16"),
+    )
 
 
 def _learned_focal_factors(learner: VideoLearner) -> tuple[float, float] | None:

@@ -187,8 +187,9 @@ def _find_fixed_size(network: Any, *, takes_any_size: bool) -> Size | None:
     is_strict = getattr(patch_embedding, "strict_img_size", False) and not takes_any_size
     # Hiera's tokens follow its mask units, which are laid out for one size. SAM resamples its
     # positions, even if its patch embedding is strict.
-    is_fixed = is_strict or type(network).__name__ == "Hiera"
-    if not config.get("fixed_input_size") or not is_fixed:
+    refuses_other_sizes = is_strict or type(network).__name__ == "Hiera"
+    is_fixed = config.get("fixed_input_size") and refuses_other_sizes
+    if not is_fixed:
         return None
     size = getattr(patch_embedding, "img_size", None) or config["input_size"][1:]
     return int(size[0]), int(size[1])

@@ -6,7 +6,7 @@ small map, whose kernel adds up the weights that fall on the same pixel.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -74,24 +74,31 @@ class _DoubledConv(Function):
         x_channels = x.shape[1]
         weight_gradient = torch.empty_like(weight)
 
-        x_gradient, x_weight_gradient = _small_map_gradients(
-            gradient, x, weight[:, :x_channels], layout
-        )
-        weight_gradient[:, :x_channels] = x_weight_gradient
+        small_map = _small_map_gradients(gradient, x, weight[:, :x_channels], layout)
+        weight_gradient[:, :x_channels] = small_map.weight
         if skip is None:
             bias_gradient = gradient.sum(dim=(0, 2, 3))
-            return x_gradient, None, weight_gradient, bias_gradient
+            return small_map.input, None, weight_gradient, bias_gradient
 
-        skip_gradient, skip_weight_gradient, bias_gradient = _skip_gradients(
-            gradient, skip, weight[:, x_channels:]
-        )
-        weight_gradient[:, x_channels:] = skip_weight_gradient
-        return x_gradient, skip_gradient, weight_gradient, bias_gradient
+        full_map = _skip_gradients(gradient, skip, weight[:, x_channels:])
+        weight_gradient[:, x_channels:] = full_map.weight
+        return small_map.input, full_map.input, weight_gradient, full_map.bias
+
+
+class _ConvGradients(NamedTuple):
+    """Gradients with respect to the input map of a convolution, its weights and its bias.
+
+    That of the bias is None where it is not needed.
+    """
+
+    input: Tensor
+    weight: Tensor
+    bias: Tensor | None
 
 
 def _small_map_gradients(
     gradient: Tensor, x: Tensor, weight: Tensor, layout: torch.memory_format
-) -> tuple[Tensor, Tensor]:
+) -> _ConvGradients:
     """Gradients with respect to the small map and to its weights, from that of the output."""
     padded_x = F.pad(x, _ONE_PIXEL, "replicate")
     kernels = _phase_kernels(weight, layout)
@@ -100,23 +107,17 @@ def _small_map_gradients(
     phases_gradient = _empty_like(x, phases_shape, layout).zero_()
     for phase, output_pixels in _phase_views(phases_gradient, gradient):
         phase.copy_(output_pixels)
-    padded_x_gradient, kernels_gradient, _ = _conv_gradients(
-        phases_gradient, padded_x, kernels, bias=False
-    )
-    x_gradient = _replication_pad_gradient(padded_x_gradient).contiguous(memory_format=layout)
-    return x_gradient, _weight_gradient(kernels_gradient)
+    padded = _conv_gradients(phases_gradient, padded_x, kernels, bias=False)
+    x_gradient = _replication_pad_gradient(padded.input).contiguous(memory_format=layout)
+    return _ConvGradients(input=x_gradient, weight=_weight_gradient(padded.weight), bias=None)
 
 
-def _skip_gradients(
-    gradient: Tensor, skip: Tensor, weight: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+def _skip_gradients(gradient: Tensor, skip: Tensor, weight: Tensor) -> _ConvGradients:
     """Gradients with respect to the skip connection, its weights and the bias."""
     padded_skip = F.pad(skip, _ONE_PIXEL, "reflect")
-    padded_skip_gradient, weight_gradient, bias_gradient = _conv_gradients(
-        gradient, padded_skip, weight, bias=True
-    )
-    skip_gradient = torch.ops.aten.reflection_pad2d_backward(padded_skip_gradient, skip, _ONE_PIXEL)
-    return skip_gradient, weight_gradient, bias_gradient
+    padded = _conv_gradients(gradient, padded_skip, weight, bias=True)
+    skip_gradient = torch.ops.aten.reflection_pad2d_backward(padded.input, skip, _ONE_PIXEL)
+    return padded._replace(input=skip_gradient)
 
 
 def _memory_layout(weight: Tensor) -> torch.memory_format:
@@ -169,28 +170,30 @@ def _replication_pad_gradient(padded_gradient: Tensor) -> Tensor:
     return gradient
 
 
-def _conv_gradients(
-    gradient: Tensor, x: Tensor, weight: Tensor, *, bias: bool
-) -> tuple[Tensor, ...]:
-    """Torch's gradients of a convolution without padding, with respect to x, weight and bias."""
+def _conv_gradients(gradient: Tensor, x: Tensor, weight: Tensor, *, bias: bool) -> _ConvGradients:
+    """Torch's gradients of a convolution without padding; that of the bias only if ``bias``."""
     bias_sizes = [len(weight)]
-    stride = dilation = [1, 1]
-    padding = output_padding = [0, 0]
+    stride = [1, 1]
+    padding = [0, 0]
+    dilation = [1, 1]
     is_transposed = False
+    output_padding = [0, 0]
     groups = 1
     output_mask = [True, True, bias]
-    return torch.ops.aten.convolution_backward(
-        gradient,
-        x,
-        weight,
-        bias_sizes,
-        stride,
-        padding,
-        dilation,
-        is_transposed,
-        output_padding,
-        groups,
-        output_mask,
+    return _ConvGradients(
+        *torch.ops.aten.convolution_backward(
+            gradient,
+            x,
+            weight,
+            bias_sizes,
+            stride,
+            padding,
+            dilation,
+            is_transposed,
+            output_padding,
+            groups,
+            output_mask,
+        )
     )
 
 

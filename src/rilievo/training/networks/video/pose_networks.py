@@ -76,7 +76,9 @@ class PoseNet(PoseNetwork):
 
     def forward(self, earlier: Images, later: Images) -> Motion:
         """Predict the motion from the earlier to the later frame, which are RGB in 0..1."""
-        return self.decoder(self.encoder(torch.cat((earlier, later), dim=1))[-1])
+        both_frames = torch.cat((earlier, later), dim=1)
+        coarsest_features = self.encoder(both_frames)[-1]
+        return self.decoder(coarsest_features)
 
 
 class SharedPoseNet(PoseNetwork):

@@ -106,17 +106,8 @@ def open_frames(
     """
     notes: list[str] = []
     decoder = _FrameDecoder(size=size, cache=cache, progress=progress, notes=notes)
-    sequences = list_sequences(data)
-    for index, sequence in enumerate(sequences):
-        # The targets of these sequences are only known after all their frames are decoded.
-        if sequence.video is not None or _needs_measured_motion(sequence, data):
-            decoder.decode(index, sequence)
+    sequences = _decode_if_targets_need_it(list_sequences(data), data, decoder)
     stores = decoder.stores
-    sequences = [
-        sequence if sequence.video is None else with_counted_frames(sequence, stores[index].count)
-        for index, sequence in enumerate(sequences)
-    ]
-
     runs_by_sequence = [
         _find_runs(sequence, stores.get(index), data) for index, sequence in enumerate(sequences)
     ]
@@ -126,6 +117,7 @@ def open_frames(
     offsets = offsets_of_all_sources(data, offsets)
     target_sets = _find_targets(sequences, runs_by_sequence, offsets)
 
+    # Of the other sequences, only the frames of targets are decoded.
     for index, sequence in enumerate(sequences):
         if index not in stores:
             decoder.decode(index, sequence, _frames_of_targets(target_sets, index))
@@ -148,6 +140,26 @@ def open_frames(
         source_pyramids=source_pyramids,
         notes=notes,
     )
+
+
+def _decode_if_targets_need_it(
+    sequences: Sequence[Clip], data: VideoData, decoder: _FrameDecoder
+) -> list[Clip]:
+    """Decode all frames of those sequences whose targets are only known afterwards.
+
+    These are videos, whose frames are counted, and sequences whose motion is measured. All
+    sequences are returned, the videos with the number of their frames.
+    """
+    counted_sequences: list[Clip] = []
+    for index, sequence in enumerate(sequences):
+        is_video = sequence.video is not None
+        if is_video or _needs_measured_motion(sequence, data):
+            decoder.decode(index, sequence)
+        if is_video:
+            counted_sequences.append(with_counted_frames(sequence, decoder.stores[index].count))
+        else:
+            counted_sequences.append(sequence)
+    return counted_sequences
 
 
 def offsets_of_all_sources(data: VideoData, offsets: tuple[int, ...]) -> tuple[int, ...]:
