@@ -4,7 +4,7 @@ Each part is checked before it is loaded, and code that comes with a pipeline is
 """
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
@@ -141,8 +141,6 @@ def _load_part(
     import transformers
     from torch import nn
 
-    from rilievo.training.networks.backbones.weights import check_loading_report
-
     folder = snapshot.folder / name
     library = diffusers if part.library == "diffusers" else transformers
     part_class = getattr(library, part.class_name, None)
@@ -153,26 +151,36 @@ def _load_part(
         )
     if not issubclass(part_class, nn.Module):
         return _from_local_files(part_class, folder)
+    if library is diffusers:
+        # Otherwise diffusers would warn that loading takes more memory without accelerate.
+        options = {"torch_dtype": dtype, "low_cpu_mem_usage": False}
+    else:
+        options = {"dtype": dtype}
+    return _load_network(card, snapshot, name, part_class, options)
 
+
+def _load_network(
+    card: ModelCard, snapshot: Snapshot, name: str, part_class: Any, options: Mapping[str, Any]
+) -> Any:
+    """Load a network of a pipeline with the library's ``options``, after checking its size."""
+    from rilievo.training.networks.backbones.weights import check_loading_report
+
+    folder = snapshot.folder / name
     with _loading_errors_as_model_error(folder):
         check_config(read_config(folder / "config.json"), folder / "config.json")
         check_network_size(
             lambda: _network_without_weights(part_class, folder), snapshot.weights_bytes, folder
         )
-    dtype_options: dict[str, Any] = {"dtype": dtype}
-    if library is diffusers:
-        # Otherwise diffusers would warn that loading takes more memory without accelerate.
-        dtype_options = {"torch_dtype": dtype, "low_cpu_mem_usage": False}
-    network, info = _from_local_files(
+    network, loading_report = _from_local_files(
         part_class,
         folder,
-        **dtype_options,
+        **options,
         use_safetensors=True,
         variant=weights_variant(list(snapshot.files), name),
         ignore_mismatched_sizes=True,
         output_loading_info=True,
     )
-    check_loading_report(f"model '{card.name}'", info, prefix=f"{name}.")
+    check_loading_report(f"model '{card.name}'", loading_report, prefix=f"{name}.")
     return network.eval().requires_grad_(False)
 
 

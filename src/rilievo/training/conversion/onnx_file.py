@@ -156,12 +156,7 @@ def write_traced(
 
     with explain_missing_extra("exporting to ONNX", "export"):
         import onnx  # noqa: F401
-    tensors = network.state_dict().values()
-    weight_bytes = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-    if weight_bytes > _MAX_WEIGHT_BYTES:
-        raise ModelError(
-            f"the weights take {weight_bytes / 2**30:.1f} GB, but an ONNX file holds at most 2 GB"
-        )
+    _check_weights_fit_file(network)
     try:
         with (
             warnings.catch_warnings(),
@@ -189,6 +184,16 @@ def write_traced(
     # What an unsupported operator raises depends on the operator.
     except Exception as error:
         raise ModelError(f"the network cannot be traced: {first_line(error)}") from error
+
+
+def _check_weights_fit_file(network: "nn.Module") -> None:
+    """Raise ``ModelError`` for a network with more weights than an ONNX file holds."""
+    tensors = network.state_dict().values()
+    weight_bytes = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    if weight_bytes > _MAX_WEIGHT_BYTES:
+        raise ModelError(
+            f"the weights take {weight_bytes / 2**30:.1f} GB, but an ONNX file holds at most 2 GB"
+        )
 
 
 def _free_axis_names(name: str, *, free_size: bool, free_batch: bool) -> Mapping[int, str]:

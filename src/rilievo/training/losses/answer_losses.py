@@ -113,18 +113,25 @@ def gradient_error(
     are not exact.
     """
     total = torch.zeros_like(error[:, 0, 0])
+    scaled_error = error
+    scaled_valid = valid
     for scale in range(scales):
-        horizontal = (error[:, :, 1:] - error[:, :, :-1]).abs()
-        vertical = (error[:, 1:, :] - error[:, :-1, :]).abs()
-        horizontal_mean = mean_of_valid(horizontal, valid[:, :, 1:] & valid[:, :, :-1])
-        vertical_mean = mean_of_valid(vertical, valid[:, 1:, :] & valid[:, :-1, :])
-        scale_error = horizontal_mean + vertical_mean
+        difference = _mean_neighbour_difference(scaled_error, scaled_valid)
         if exact is not None and scale < _INEXACT_SCALES:
-            scale_error = scale_error * exact
-        total = total + scale_error
-        error = error[:, ::2, ::2]
-        valid = valid[:, ::2, ::2]
+            difference = difference * exact
+        total = total + difference
+        scaled_error = scaled_error[:, ::2, ::2]
+        scaled_valid = scaled_valid[:, ::2, ::2]
     return total
+
+
+def _mean_neighbour_difference(values: Maps, valid: Masks) -> PerImage:
+    """Mean |difference| of valid neighbours in a row, plus that of neighbours in a column."""
+    horizontal = (values[:, :, 1:] - values[:, :, :-1]).abs()
+    vertical = (values[:, 1:, :] - values[:, :-1, :]).abs()
+    horizontal_mean = mean_of_valid(horizontal, valid[:, :, 1:] & valid[:, :, :-1])
+    vertical_mean = mean_of_valid(vertical, valid[:, 1:, :] & valid[:, :-1, :])
+    return horizontal_mean + vertical_mean
 
 
 def centre_and_scale(values: Maps, valid: Masks, min_deviation: float) -> Maps:

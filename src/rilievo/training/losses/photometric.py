@@ -68,38 +68,44 @@ def photometric_error(image: Channels, target: TargetImage, *, ssim: float = 0.8
 
 def window_sum(x: Channels) -> Channels:
     """Sum over 3×3 pixels, with the image reflected at its border: one axis after the other."""
+    summed = x
     for dim in (2, 3):
-        total = _sum_of_both_neighbours(x, dim)
-        last = x.shape[dim] - 1
+        neighbours = _sum_of_both_neighbours(summed, dim)
+        last = summed.shape[dim] - 1
         # By reflection, both neighbours of a border pixel are its inner neighbour.
-        torch.mul(x.narrow(dim, 1, 1), 2, out=total.narrow(dim, 0, 1))
-        torch.mul(x.narrow(dim, last - 1, 1), 2, out=total.narrow(dim, last, 1))
-        x = total.add_(x)
-    return x
+        torch.mul(summed.narrow(dim, 1, 1), 2, out=neighbours.narrow(dim, 0, 1))
+        torch.mul(summed.narrow(dim, last - 1, 1), 2, out=neighbours.narrow(dim, last, 1))
+        # In place, in the memory of the neighbours.
+        summed = neighbours.add_(summed)
+    return summed
 
 
 def window_sum_adjoint(x: Channels) -> Channels:
     """Distribute gradients of window sums to the pixels of the windows.
 
-    This is the transposed matrix of ``window_sum``.
+    ``window_sum`` is linear, and this is the transpose of its matrix.
     """
+    distributed = x
     for dim in (3, 2):
-        total = _sum_of_both_neighbours(x, dim)
-        last = x.shape[dim] - 1
-        total.narrow(dim, 0, 1).copy_(x.narrow(dim, 1, 1))
-        total.narrow(dim, last, 1).copy_(x.narrow(dim, last - 1, 1))
+        neighbours = _sum_of_both_neighbours(distributed, dim)
+        last = distributed.shape[dim] - 1
+        neighbours.narrow(dim, 0, 1).copy_(distributed.narrow(dim, 1, 1))
+        neighbours.narrow(dim, last, 1).copy_(distributed.narrow(dim, last - 1, 1))
         # A window at the border contains its inner pixel twice, by reflection.
-        total.narrow(dim, 1, 1).add_(x.narrow(dim, 0, 1))
-        total.narrow(dim, last - 1, 1).add_(x.narrow(dim, last, 1))
-        x = total.add_(x)
-    return x
+        neighbours.narrow(dim, 1, 1).add_(distributed.narrow(dim, 0, 1))
+        neighbours.narrow(dim, last - 1, 1).add_(distributed.narrow(dim, last, 1))
+        # In place, in the memory of the neighbours.
+        distributed = neighbours.add_(distributed)
+    return distributed
 
 
 def _sum_of_both_neighbours(x: Channels, dim: int) -> Channels:
     """Sum of the pixels before and after each pixel; the first and last are not written."""
     total = torch.empty_like(x)
-    inner = x.shape[dim] - 2
-    torch.add(x.narrow(dim, 0, inner), x.narrow(dim, 2, inner), out=total.narrow(dim, 1, inner))
+    num_inner = x.shape[dim] - 2
+    before = x.narrow(dim, 0, num_inner)
+    after = x.narrow(dim, 2, num_inner)
+    torch.add(before, after, out=total.narrow(dim, 1, num_inner))
     return total
 
 

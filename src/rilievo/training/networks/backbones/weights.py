@@ -119,20 +119,20 @@ def select_network_tensors(
     missing: list[str] = []
     misshapen: list[str] = []
     for key, expected in network.state_dict().items():
-        tensor = entries.get(prefix + key)
-        # Files of the oldest versions of torch do not count batches.
+        stored_name = prefix + key
+        tensor = entries.get(stored_name)
         if tensor is None and key.endswith(_BATCH_COUNTER):
+            # Files of the oldest versions of torch do not count batches.
             state[key] = torch.zeros((), dtype=torch.int64)
-            continue
-        if tensor is None:
-            missing.append(prefix + key)
-            continue
-        check_tensor_of_numbers(tensor, prefix + key, path)
-        if tensor.shape != expected.shape:
-            shapes = f"{tuple(tensor.shape)} instead of {tuple(expected.shape)}"
-            misshapen.append(f"{prefix}{key} {shapes}")
-            continue
-        state[key] = tensor.to(expected.dtype)
+        elif tensor is None:
+            missing.append(stored_name)
+        else:
+            check_tensor_of_numbers(tensor, stored_name, path)
+            if tensor.shape == expected.shape:
+                state[key] = tensor.to(expected.dtype)
+            else:
+                shapes = f"{tuple(tensor.shape)} instead of {tuple(expected.shape)}"
+                misshapen.append(f"{stored_name} {shapes}")
     check_complete_weights(printable(path), missing, misshapen)
     return state
 

@@ -59,11 +59,15 @@ def _interpolate(
     *,
     size: tuple[int, int] | None = None,
     scale: int | None = None,
-    mode: str = "bilinear",
+    interpolation: str = "bilinear",
 ) -> Tensor:
+    """Resize a map to ``size`` or by ``scale``; ``interpolation`` is torch's name, unless nearest.
+
+    It is "linear" for maps of one axis, and "bilinear" for those of two.
+    """
     if upsampling_mode == "nearest":
         return F.interpolate(x, size, scale, "nearest")
-    return F.interpolate(x, size, scale, mode, upsampling_mode == "corners")
+    return F.interpolate(x, size, scale, interpolation, align_corners=upsampling_mode == "corners")
 
 
 def make_upsampling_bands(
@@ -129,7 +133,7 @@ def _axis_upsampling_weights(
 ) -> Float[Tensor, "columns rows"]:
     """Weights of the small pixels in the upsampled ones, found by upsampling the unit vectors."""
     identity = torch.eye(length, dtype=torch.float64)[None]
-    return _interpolate(identity, upsampling_mode, scale=scale, mode="linear")[0]
+    return _interpolate(identity, upsampling_mode, scale=scale, interpolation="linear")[0]
 
 
 def _split_into_bands(
