@@ -528,21 +528,22 @@ def _resume_download(entry: CatalogueEntry, file: RemoteFile, incomplete: Path) 
     If there are too many bytes, or the server sends the whole file, the download begins anew.
     """
     with incomplete.open("ab") as out:
-        offset = out.tell()
-        if file.size is not None and offset > file.size:
+        present_size = out.tell()
+        has_too_many_bytes = file.size is not None and present_size > file.size
+        if has_too_many_bytes:
             out.truncate(0)
-            offset = 0
-        with open_remote_file(entry, file, offset) as response:
+            present_size = 0
+        with open_remote_file(entry, file, present_size) as response:
             sends_whole_file = response.status != http.client.PARTIAL_CONTENT
-            if sends_whole_file and offset:
+            if sends_whole_file and present_size:
                 out.truncate(0)
-                offset = 0
+                present_size = 0
             announced = parse_hub_headers(response) if entry.is_on_hub else HubFileInfo()
-            _check_announced_file(entry, file, announced, _total_size(response, offset))
+            _check_announced_file(entry, file, announced, _total_size(response, present_size))
             # The hash of the bytes that are there already is continued with those that follow.
-            with incomplete.open("rb") as bytes_present:
-                running_hash = hashlib.file_digest(bytes_present, "sha256")
-            size = _append_response(response, out, running_hash, offset, file, entry.name)
+            with incomplete.open("rb") as present_bytes:
+                running_hash = hashlib.file_digest(present_bytes, "sha256")
+            size = _append_response(response, out, running_hash, present_size, file, entry.name)
         out.flush()
         os.fsync(out.fileno())
     return _Download(size=size, sha256=running_hash.hexdigest(), announced=announced)

@@ -9,7 +9,8 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -164,27 +165,32 @@ def _fetch_snapshot(card: ModelCard, revision: str, filter_files: FileFilter) ->
     repository = str(card.source)
     name = f"{repository}@{revision}"
     record = read_download_record(name)
-    try:
-        if record is None:
-            folder = _download_first(repository, revision, filter_files)
-        else:
-            folder = _download_missing(repository, record.commit, list(record.files))
-    except RilievoError:
-        raise
-    except (OSError, ValueError, _http_error_type()) as error:
-        problem = _describe_failure(error, repository, revision)
-        raise ModelError(path=name, problem=problem) from error
-
     if record is None:
+        with _describing_failures(repository, revision):
+            folder = _download_first(repository, revision, filter_files)
         files = _sha256_by_name(folder, filter_files(_relative_paths(folder)))
         # huggingface_hub's cache names the folder of a snapshot by its commit.
         record = DownloadRecord(commit=folder.name, files=files)
         write_download_record(name, record)
         _print_licence(card)
     else:
+        with _describing_failures(repository, revision):
+            folder = _download_missing(repository, record.commit, list(record.files))
         files = _sha256_by_name(folder, list(record.files))
         _check_first_sha256(name, folder, files, record)
     return Snapshot(folder=folder, commit=record.commit, files=files)
+
+
+@contextmanager
+def _describing_failures(repository: str, revision: str) -> Iterator[None]:
+    """Turn errors of a download in the block into a ``ModelError`` that says what to do."""
+    try:
+        yield
+    except RilievoError:
+        raise
+    except (OSError, ValueError, _http_error_type()) as error:
+        problem = _describe_failure(error, repository, revision)
+        raise ModelError(path=f"{repository}@{revision}", problem=problem) from error
 
 
 def _download_first(repository: str, revision: str, filter_files: FileFilter) -> Path:
