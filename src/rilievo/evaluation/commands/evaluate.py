@@ -201,9 +201,11 @@ def _print_suite(result: SuiteResult) -> int:
 
 def _print_predicted_part(part: PredictedPart) -> int:
     """Print how many images were predicted, and return 1 if an image failed."""
+    predicted_count = part.image_count - len(part.failed)
+    verb = "has" if predicted_count == 1 else "have"
     with printing():
         say(
-            f"{part.image_count - len(part.failed)} of {part.image_count} images of this part have "
+            f"{predicted_count} of {count_text(part.image_count, 'image')} of this part {verb} "
             f"been predicted, and the predictions are in {part.folder}. When all parts are "
             "finished, run the same command without --shard to score them."
         )
@@ -233,7 +235,8 @@ def _evaluation_text(
         lines.append(f"{count_text(hidden_count, 'more metric')} {verb} in the results")
     lines += [
         "",
-        f"{len(evaluation.scores)} of {data.asked} images have a score",
+        f"{len(evaluation.scores)} of {count_text(data.asked, 'image')} "
+        f"{'has' if len(evaluation.scores) == 1 else 'have'} a score",
         f"{evaluation.summaries[0].pixels:,} pixels were scored in {evaluation.seconds:.1f} s",
     ]
     lines += _left_out_lines(evaluation)
