@@ -197,3 +197,38 @@ def test_images_without_a_score_are_one_remark_with_the_commonest_reasons_first(
         "list"
     )
     assert unscored_remark([], 40) is None
+
+
+@pytest.mark.parametrize(
+    ("listed", "limit", "remark"),
+    [
+        (6, None, None),
+        (6, 6, None),
+        (6, 4, "the whole split has 6 images, of which limit leaves 4"),
+        (3, None, "the whole split has 6 images, but rilievo found 3"),
+        (3, 2, "the whole split has 6 images, but rilievo found 3, of which limit leaves 2"),
+    ],
+)
+@pytest.mark.parametrize("list_name", [None, "mine.txt"])
+def test_a_part_of_a_split_is_said_with_its_reason(
+    tmp_path: Path, listed: int, limit: int | None, remark: str | None, list_name: str | None
+) -> None:
+    write_tiny(tmp_path, listed)
+    selection = select_images(PLAIN, tmp_path, EvaluateOptions(dataset=TINY, limit=limit))
+    if list_name is not None:
+        # The list may name the whole split.
+        request = replace(selection.dataset.request, list_file=tmp_path / list_name)
+        selection.dataset.request = request
+        remark = remark and remark.replace("rilievo found", f"{list_name} lists")
+    assert selection.scored_data.official == 6
+    accumulator = ScoreAccumulator(benchmark=PLAIN)
+    found = [str(text) for text in evaluation_remarks(selection, accumulator)]
+    assert [text for text in found if "whole split" in text] == ([] if remark is None else [remark])
+
+
+def test_a_deviation_of_the_download_is_a_remark(tmp_path: Path) -> None:
+    write_tiny(tmp_path, 6)
+    selection = select_images(PLAIN, tmp_path, EvaluateOptions(dataset=TINY))
+    selection.dataset.deviations = ("the depth is coarse",)
+    accumulator = ScoreAccumulator(benchmark=PLAIN)
+    assert "the depth is coarse" in list(evaluation_remarks(selection, accumulator))

@@ -120,7 +120,7 @@ class ScoredData:
     """Dataset, split and images that were scored.
 
     Attributes:
-        official: Number of images in the whole split; None for the user's own list or dataset.
+        official: Number of images in the whole split; None if papers do not fix it.
         found: Number of images on disk.
         asked: Number of images to score, those that are missing on disk included.
         ids_sha256: Hash of the ids to score, one on each line.

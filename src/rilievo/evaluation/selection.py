@@ -44,7 +44,7 @@ class Selection:
             root=str(request.root),
             split=request.split,
             variant=request.variant,
-            official=None if request.list_file else card.counts.get(request.split),
+            official=card.counts.get(request.split),
             found=len(self.dataset.ids),
             asked=len(all_ids),
             ids_sha256=hashlib.sha256(id_bytes).hexdigest(),

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -240,9 +241,10 @@ def evaluation_remarks(selection: Selection, accumulator: ScoreAccumulator) -> I
     """Yield remarks on an evaluation: missing images, implausible depth, few scored pixels."""
     data = selection.scored_data
     scores = accumulator.scores
-    listed_count = data.found + len(selection.dataset.absent)
-    if data.official is not None and listed_count != data.official:
-        yield f"the whole split has {data.official} images, but rilievo found {data.found}"
+    part_of_split = _part_of_split_remark(selection)
+    if part_of_split is not None:
+        yield part_of_split
+    yield from selection.dataset.deviations
     # With a limit, images without files do not count as requested.
     skipped_count = len(selection.dataset.absent) - len(selection.absent)
     if skipped_count:
@@ -267,6 +269,24 @@ def evaluation_remarks(selection: Selection, accumulator: ScoreAccumulator) -> I
             yield f"in {count_text(len(with_note), 'image')}, {note}"
     yield from _prediction_remarks(scores)
     yield from _pixel_remarks(selection.benchmark, scores)
+
+
+def _part_of_split_remark(selection: Selection) -> str | None:
+    """Remark that not the whole split is to be scored; None if it is, or if its size is unknown."""
+    data = selection.scored_data
+    listed_count = data.found + len(selection.dataset.absent)
+    has_limit = len(selection.ids) < data.found
+    if data.official is None or (listed_count == data.official and not has_limit):
+        return None
+    words: list[str | Text | OptionName] = [f"the whole split has {data.official} images"]
+    if listed_count != data.official:
+        if data.list_file is None:
+            words.append(f", but rilievo found {data.found}")
+        else:
+            words.append(f", but {printable(Path(data.list_file).name)} lists {listed_count}")
+    if has_limit:
+        words += [", of which ", OptionName("limit"), f" leaves {len(selection.ids)}"]
+    return Note(Text(*words))
 
 
 def unscored_remark(unscored: Iterable[Unscored], requested_count: int) -> str | None:

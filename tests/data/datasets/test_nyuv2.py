@@ -223,13 +223,15 @@ def test_eight_bits_are_steps_of_a_twenty_fifth_of_a_metre_and_filled(tmp_path: 
     steps = np.full((480, 640), 50, np.uint8)
     steps[0, 0] = 0
     nyu.write_photo(tmp_path / "depth" / "0000.png", steps)
-    truth = open_dataset("nyuv2", tmp_path, variant="filled").truth("0000")
+    opened = open_dataset("nyuv2", tmp_path, variant="filled")
+    assert "8 bits" in " ".join(opened.deviations)
+    truth = opened.truth("0000")
     assert truth.depth is not None
     assert truth.depth_valid is not None
     np.testing.assert_allclose(truth.depth[5, 5], 50.5 / 25.5, rtol=1e-6)
     assert not truth.depth_valid[0, 0]
     assert truth.depth_valid.sum() == 480 * 640 - 1
-    with pytest.raises(InputError, match=r"8 bits, which has no variant 'raw'.*variant='filled'"):
+    with pytest.raises(InputError, match=r"has no variant 'raw'.* in 8 bits.*variant='filled'"):
         open_dataset("nyuv2", tmp_path)
 
 

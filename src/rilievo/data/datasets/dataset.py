@@ -109,6 +109,8 @@ class Dataset(ABC):
     request: Request
     ids: tuple[str, ...]
     absent: tuple[Absent, ...] = ()
+    deviations: tuple[str, ...] = ()
+    """How this download differs from the published data, a sentence each, for the results."""
 
     @abstractmethod
     def __init__(self, request: Request) -> None:

@@ -93,7 +93,8 @@ class NYUv2(Dataset):
         if request.variant not in self._layout.variants:
             choices = [OptionName("variant", variant) for variant in self._layout.variants]
             raise InputError(
-                f"is {self._layout.description}, which has no variant '{request.variant}'",
+                f"has no variant '{request.variant}', because rilievo found "
+                f"{self._layout.description}",
                 path=request.root,
                 hint=Text("use ", AnyOf(*choices)),
             )
@@ -101,6 +102,8 @@ class NYUv2(Dataset):
         source_name = printable(request.list_file or request.root)
         self.ids = checked_ids(listing.ids, source_name)
         self.absent = listing.absent
+        if request.variant != "normals":
+            self.deviations = self._layout.depth_deviations
 
     def image(self, id: str) -> Pixels:
         """Read the photograph."""

@@ -30,11 +30,13 @@ class NyuLayout(ABC):
         root: Folder or file of the download.
         description: The layout in words, for messages.
         variants: Kinds of ground truth that it has.
+        depth_deviations: How its depth differs from the published one, a sentence each.
     """
 
     root: Path
     description: str
     variants: tuple[str, ...]
+    depth_deviations: tuple[str, ...] = ()
 
     @abstractmethod
     def listing(self, split: str, list_file: Path | None) -> Listing:

@@ -120,6 +120,11 @@ class NumberedImages(PairedLayout):
         bits = 8 if self._is_8_bit else 16
         depth_variant = "raw" if has_holes else "filled"
         self.description = f"labelled images with {depth_variant} depth in {bits} bits"
+        if self._is_8_bit:
+            self.depth_deviations = (
+                "the ground-truth depth is an in-painted copy of NYU Depth V2 with 8 bits, in "
+                "steps of 3.9 cm, so compare its scores only with others on this copy",
+            )
         self._first_number = self._find_first_number()
         self.variants = (depth_variant, "depth_normals")
         if normals_reader is not None:
