@@ -93,11 +93,13 @@ def _parse_ost_numbers(text: str, location: str) -> dict[str, list[float]]:
 
 def _parse_bouguet_camera(text: str, location: str) -> list[ParsedCamera]:
     """Parse the script of Bouguet's MATLAB toolbox, which has the first pixel at (0, 0)."""
-    lists = {
+    # fc are fx and fy, cc are cx and cy, and kc are the coefficients.
+    words_by_list = {
         name: re.split(r"[\s;,]+", content.strip(" \t\r\n;,"))
         for name, content in re.findall(r"^(fc|cc|kc)\s*=\s*\[([^\]]*)\]", text, re.MULTILINE)
     }
-    if len(lists.get("fc", [])) != 2 or len(lists.get("cc", [])) != 2:
+    focal_words, centre_words = words_by_list.get("fc", []), words_by_list.get("cc", [])
+    if len(focal_words) != 2 or len(centre_words) != 2:
         return []
     scalars = {
         name: _parse_floats([word], location)[0]
@@ -110,9 +112,9 @@ def _parse_bouguet_camera(text: str, location: str) -> list[ParsedCamera]:
             path=location,
         )
 
-    coefficients = _parse_floats(lists.get("kc", []), location)
+    coefficients = _parse_floats(words_by_list.get("kc", []), location)
     five_coefficients = [*coefficients, 0.0, 0.0, 0.0, 0.0, 0.0][:5]
-    intrinsics = _parse_floats([*lists["fc"], *lists["cc"]], location)
+    intrinsics = _parse_floats([*focal_words, *centre_words], location)
     size = None
     if "nx" in scalars and "ny" in scalars:
         size = (scalars["nx"], scalars["ny"])

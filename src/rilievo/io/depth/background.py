@@ -50,7 +50,7 @@ _MIN_TYPE_MAX_RATIO = 1.25  # the same for the largest value of a type, whatever
 _MIN_TYPE_MAX_FRACTION = 0.001  # of all pixels, for the largest value of a type among close others
 _MIN_ISOLATED_FRACTION = 0.002  # of all pixels, with a value whose borders are all jumps in depth
 _MIN_RANGE_END_FRACTION = 0.005  # of all pixels, with an end of a stated range
-_MIN_RANGE_END_GAP = 1 / 20  # of the type's range, between such an end and all other codes
+_MAX_RANGE_OVER_GAP = 20  # type's range over the gap between such an end and all other codes
 _MIN_SYNTHETIC_RATIO = 10  # of a background to the other values of a scene of a few flat walls
 _MAX_MEASURED_FRACTION = 1 / 20  # of all pixels; a measured value is hardly more frequent
 _MIN_WALL_FRACTION, _MAX_WALL_RATIO = 0.5, 3.0
@@ -144,7 +144,7 @@ def _range_end_warnings(raw_map: RawDepthMap) -> Iterator[str]:
         # The quantiles leave out single wild pixels.
         is_nearest = end_code == 0
         next_code = np.quantile(others, 0.001 if is_nearest else 0.999)
-        is_far_from_others = abs(end_code - next_code) > _MIN_RANGE_END_GAP * type_max
+        is_far_from_others = abs(end_code - next_code) > type_max / _MAX_RANGE_OVER_GAP
         is_frequent = fraction >= _MAX_MEASURED_FRACTION
         if is_far_from_others:
             reason = "far from all other values"
@@ -247,12 +247,18 @@ def _is_worth_a_warning(extreme: _ExtremeValue) -> bool:
 
 def _is_far_background(raw_map: RawDepthMap, largest: _ExtremeValue) -> bool:
     """Whether the largest value is an outlier, and is neither a wall nor the end of a plane."""
-    is_outlier = largest.is_outlier(_FAR_THRESHOLDS)
-    may_be_isolated = largest.ratio >= _MIN_FAR_RATIO and largest.fraction >= _MIN_ISOLATED_FRACTION
-    if not is_outlier and may_be_isolated:
-        is_outlier = not has_smooth_borders(raw_map, largest.value)
     is_wall = largest.fraction > _MIN_WALL_FRACTION and largest.ratio < _MAX_WALL_RATIO
-    return is_outlier and not is_wall and not _ends_planes(raw_map, largest.value)
+    if is_wall or not _is_far_or_isolated(raw_map, largest):
+        return False
+    return not _ends_planes(raw_map, largest.value)
+
+
+def _is_far_or_isolated(raw_map: RawDepthMap, largest: _ExtremeValue) -> bool:
+    """Whether the largest value is an outlier, or less far, but with jumps at all its borders."""
+    if largest.is_outlier(_FAR_THRESHOLDS):
+        return True
+    may_be_isolated = largest.ratio >= _MIN_FAR_RATIO and largest.fraction >= _MIN_ISOLATED_FRACTION
+    return may_be_isolated and not has_smooth_borders(raw_map, largest.value)
 
 
 def _is_near_mark(raw_map: RawDepthMap, smallest: _ExtremeValue) -> bool:

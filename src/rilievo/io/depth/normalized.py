@@ -9,8 +9,8 @@ _FULL_SCALES = (1.0, 255.0, 65535.0)
 _MIN_PIXELS = 1000  # fewer integers hardly fill the range of their type
 _MAX_FRACTION_AT_END = 0.005  # of the pixels; more are a mark of "no depth" or a background
 _MIN_LARGEST = 0.95  # of the type's maximum, for the values just before the largest
-_MAX_SMALLEST = 1 / 50  # of the type's maximum, for the values just after the smallest
-_MAX_SMALLEST_BESIDE_ZERO = 1 / 5  # the same in a map with a few zeros, its nearest pixels
+_MIN_RATIO_TO_SMALLEST = 50  # of the type's maximum to the values just after the smallest
+_MIN_RATIO_WITH_ZEROS = 5  # the same in a map with a few zeros, which are its nearest pixels
 
 
 def normalized_map_warning(raw_values: StoredMap, *, is_unit_guessed: bool = False) -> str | None:
@@ -64,7 +64,7 @@ def _fills_type(raw_values: StoredMap, *, is_unit_guessed: bool) -> bool:
     low, high = np.quantile(below_max, (0.001, 0.999))
     zero_fraction = 1 - positive.size / raw_values.size
     has_few_zeros = 0 < zero_fraction <= _MAX_FRACTION_AT_END
-    max_smallest = _MAX_SMALLEST_BESIDE_ZERO if has_few_zeros else _MAX_SMALLEST
-    begins_near_zero = is_unit_guessed or low < max_smallest * type_max
+    min_ratio = _MIN_RATIO_WITH_ZEROS if has_few_zeros else _MIN_RATIO_TO_SMALLEST
+    begins_near_zero = is_unit_guessed or low < type_max / min_ratio
     has_few_at_end = np.mean(positive == type_max) <= _MAX_FRACTION_AT_END
     return bool(begins_near_zero and has_few_at_end and high > _MIN_LARGEST * type_max)

@@ -480,17 +480,19 @@ def _padding_note(pair: _MapInPicture, values: AnyPlane) -> str | None:
     bands = find_border_bands(values)
     if bands is None:
         return None
-    inside = bands.shape_inside(pair.map_size)
-    is_padded_to_step = any(is_rounded_up(pair.map_size, inside, step) for step in _BAND_STEPS)
-    difference_inside = difference_in_proportions(inside, pair.picture_size)
+    unpadded_size = bands.shape_inside(pair.map_size)
+    is_padded_to_step = any(
+        is_rounded_up(pair.map_size, unpadded_size, step) for step in _BAND_STEPS
+    )
     difference = difference_in_proportions(pair.map_size, pair.picture_size)
-    if not is_padded_to_step or difference_inside > difference:
+    difference_unpadded = difference_in_proportions(unpadded_size, pair.picture_size)
+    if not is_padded_to_step or difference_unpadded > difference:
         return None
-    height, width = inside
+    height, width = unpadded_size
     rows = f"{bands.top}:{bands.top + height}"
     columns = f"{bands.left}:{bands.left + width}"
     return (
         f"{pair.map_text}, and its border ({bands}) has no depth or repeats the line next to it, "
-        f"so it may be a map of {format_size(inside)} with padding; if it is, cut off the padding: "
-        f"depth[{rows}, {columns}]"
+        f"so it may be a map of {format_size(unpadded_size)} with padding; if it is, cut off the "
+        f"padding: depth[{rows}, {columns}]"
     )

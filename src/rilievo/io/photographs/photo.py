@@ -206,11 +206,10 @@ def read_orientation(path: Path) -> StoredOrientation:
             width, height = image.size
     except OSError as error:
         raise InputError(f"the file cannot be read ({reason(error)})", path=name) from error
-    orientation = 1
-    if isinstance(stated_orientation, int) and 1 <= stated_orientation <= _MAX_ORIENTATION:
-        orientation = stated_orientation
-    size = (width, height) if orientation in _SIDEWAYS else (height, width)
-    return StoredOrientation(orientation=orientation, upright_size=size)
+    is_valid = isinstance(stated_orientation, int) and 1 <= stated_orientation <= _MAX_ORIENTATION
+    orientation = stated_orientation if is_valid else 1
+    upright_size = (width, height) if orientation in _SIDEWAYS else (height, width)
+    return StoredOrientation(orientation=orientation, upright_size=upright_size)
 
 
 def shrink_to_image(photo: Photo, side: int) -> Image.Image:
