@@ -107,3 +107,22 @@ def test_a_page_has_the_same_cells() -> None:
 def test_rows_without_a_heading_for_each_cell_are_refused() -> None:
     with pytest.raises(AssertionError, match="2 headings, but a row of 1"):
         Table(headings=make_headings("a", "b"), rows=(("x",),))
+
+
+def test_an_empty_text_is_empty_in_every_format() -> None:
+    table = Table(headings=make_headings("image", "notes"), rows=(("a", Entry(text="")),))
+    page = "".join(
+        page_pieces(
+            "leaderboard.html",
+            comparison=Comparison(groups=(), notes=()),
+            wide_table=table,
+            rank_table=Table(headings=make_headings("model"), rows=()),
+            pair_table=Table(headings=make_headings("model"), rows=()),
+            tables_by_benchmark={},
+            rank_chart=None,
+        )
+    )
+    [row] = re.findall(r"<tr><th scope=.row.>.*?</tr>", page)
+    written = [row, tables_as_markdown(table), table_as_latex(table), table_as_csv(table)]
+    assert not any("''" in text or "&#39;" in text for text in written)
+    assert table.terminal_rows == [["a", ""]]

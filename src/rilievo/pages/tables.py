@@ -203,7 +203,8 @@ def _csv_value(content: Content) -> object:
 def _terminal_text(entry: Entry) -> str:
     source = "" if entry.source is None else f" [{entry.source}]"
     marks = ("*" if entry.is_marked else "") + ("!" if entry.is_best else "")
-    return f"{printable(entry.text)}{marks}{source}"
+    text = printable(entry.text) if entry.text else ""
+    return f"{text}{marks}{source}"
 
 
 def _markdown_lines(table: Table) -> Iterator[str]:
@@ -273,8 +274,8 @@ def _is_left_aligned(table: Table, column: int) -> bool:
 
 
 def _escape_markdown(text: str) -> str:
-    return markdown_text(printable(text))
+    return markdown_text(printable(text)) if text else ""
 
 
 def _escape_latex(text: str) -> str:
-    return latex_text(printable(text))
+    return latex_text(printable(text)) if text else ""
