@@ -1,6 +1,8 @@
 """Figures for papers, and the pictures of a comparison, from evaluations of the toy dataset."""
 
+import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from PIL import Image
 
 from rilievo.cli import main
 from rilievo.errors import OptionError
+from rilievo.evaluation.tables.comparing import runs_by_name
 from rilievo.evaluation.views.paper_figure import write_paper_figure
 from support.looked_at import NAMES
 
@@ -68,3 +71,25 @@ def test_a_comparison_without_its_dataset_has_no_pictures_and_says_so(
     assert main(["compare", *map(str, runs), "--root", str(away), "-o", str(page)]) == 0
     assert "away" in capsys.readouterr().err
     assert "<img" not in page.read_text("utf-8")
+
+
+def test_the_titles_of_two_runs_of_one_model_name_their_folders_and_do_not_overlap(
+    runs: list[Path], tmp_path: Path
+) -> None:
+    copies = [Path(shutil.copytree(runs[0], tmp_path / name)) for name in ("plain", "mirrored")]
+    for copied in copies:
+        path = copied / "evaluation.json"
+        record = json.loads(path.read_text("utf-8"))
+        record["made_by"]["model"] = "rilievo/small"
+        path.write_text(json.dumps(record), "utf-8")
+
+    write_paper_figure(copies, tmp_path / "figure.svg", images=["a"])
+    svg = (tmp_path / "figure.svg").read_text("utf-8")
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+    titles = " ".join(texts[: texts.index("far")])
+    assert " on " not in titles
+    for name, run in runs_by_name(copies).items():
+        assert run.made_by.model == "rilievo/small"
+        assert f"{name}, error" in titles
+    panel_width = 6.9 / len(TITLES)
+    assert all(0.055 * len(text) < panel_width for text in texts[: texts.index("far")])

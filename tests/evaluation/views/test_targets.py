@@ -65,7 +65,7 @@ def test_runs_of_one_model_are_told_apart_by_their_folders(
     shown = open_targets([runs[0], again], SourceOptions())
 
     labels = [column.label for column in shown.columns]
-    assert labels == ["far on depth (far)", "far on depth (again)"]
+    assert labels == ["far (far)", "far (again)"]
     fields = [column.field for column in shown.columns]
     assert fields == ["far", "again"]
 

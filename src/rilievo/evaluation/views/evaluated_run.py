@@ -115,7 +115,7 @@ def _model_column(
     alignment = alignment_text(evaluation.alignment)
     return ModelColumn(
         label=column_label(evaluation.made_by.model, folder),
-        label_suffixes=(f"on {evaluation.benchmark}", f"({printable(folder.name)})"),
+        label_suffixes=(f"on {evaluation.benchmark}", f"({printable(folder.resolve().name)})"),
         field=column_field(folder),
         made_by=evaluation.made_by,
         kind=kind,

@@ -3,6 +3,7 @@
 Titles stand above the pictures, and legends below.
 """
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ from rilievo.io.files.atomic import replacing
 from rilievo.io.files.names import printable
 from rilievo.io.map_pictures import ANGLE_COLOURS, DEPTH_COLOURS, SIGNED_COLOURS
 from rilievo.io.outputs.formats.colour_files import css_colours
-from rilievo.pages.charts import shorten_name
 from rilievo.pages.pictures import Panel
 
 DEFAULT_FIGURE_ROWS = 4
@@ -26,7 +26,8 @@ DEFAULT_FIGURE_ROWS = 4
 _SUFFIXES = (".pdf", ".svg", ".png")
 _WIDTH = 6.9  # [inches], full width of common two-column templates
 _FONT_SIZE = 7.0  # [points]
-_TITLE_HEIGHT, _LEGEND_HEIGHT, _GAP, _MARGIN = 0.16, 0.32, 0.04, 0.03  # [inches]
+_TITLE_LINE_HEIGHT, _LEGEND_HEIGHT, _GAP, _MARGIN = 0.12, 0.32, 0.04, 0.03  # [inches]
+_CHARACTER_WIDTH = 0.058  # [inches], of a wide letter at ``_FONT_SIZE``
 _COLOUR_BAR_GAP, _COLOUR_BAR_HEIGHT = 0.2, 0.06  # [inches]
 _COLOUR_MAPS: Mapping[str, str] = {
     "depth": DEPTH_COLOURS,
@@ -102,17 +103,19 @@ def _draw_rows(rows: Sequence[Sequence[Panel]], path: Path) -> None:
     titles = list(dict.fromkeys(panel.title for row in rows for panel in row))
     panel_width = (_WIDTH - 2 * _MARGIN + _GAP) / len(titles) - _GAP
     row_heights = [panel_width * _height_over_width(row[0]) for row in rows]
-    height = _TITLE_HEIGHT + sum(row_heights) + _GAP * len(rows) + _LEGEND_HEIGHT + _MARGIN
+    title_lines = [_wrap_title(title, panel_width) for title in titles]
+    title_height = _TITLE_LINE_HEIGHT * max(map(len, title_lines)) + _GAP
+    height = title_height + sum(row_heights) + _GAP * len(rows) + _LEGEND_HEIGHT + _MARGIN
     # The user's own style of matplotlib must not change the figure, and is restored afterwards.
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(style)
         figure = Figure(figsize=(_WIDTH, height), dpi=300)
-        top = height - _TITLE_HEIGHT
+        top = height - title_height
         lefts = [_MARGIN + column * (panel_width + _GAP) for column in range(len(titles))]
-        for title, left in zip(titles, lefts, strict=True):
+        for lines, left in zip(title_lines, lefts, strict=True):
             middle = left + panel_width / 2
-            _write_in_figure(figure, middle, top + 0.04, shorten_name(title), ha="center")
+            _write_in_figure(figure, middle, top + 0.03, "\n".join(lines), ha="center", va="bottom")
         for row, row_height in zip(rows, row_heights, strict=True):
             panels = {panel.title: panel for panel in row}
             for title, left in zip(titles, lefts, strict=True):
@@ -122,6 +125,12 @@ def _draw_rows(rows: Sequence[Sequence[Panel]], path: Path) -> None:
             top -= row_height + _GAP
         _draw_legends(figure, rows, top)
         _save_without_date(figure, path)
+
+
+def _wrap_title(title: str, width: float) -> list[str]:
+    """Break the title of a column into lines that fit into its width [inches]."""
+    max_characters = max(1, int(width / _CHARACTER_WIDTH))
+    return textwrap.wrap(printable(title), max_characters) or [""]
 
 
 def _height_over_width(panel: Panel) -> float:

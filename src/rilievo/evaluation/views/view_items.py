@@ -408,15 +408,20 @@ def make_names_unique(columns: Sequence[ModelColumn]) -> tuple[ModelColumn, ...]
     """Make the labels and fields of the columns unique.
 
     The first suffix is added to all labels that are repeated, then the second one to those that
-    still are, and so on. Names that are repeated in the end get a number.
+    still are, and so on. A suffix that is the same for all of them tells nothing and is left out.
+    Names that are repeated in the end get a number.
     """
     labels = [column.label for column in columns]
     max_suffixes = max((len(column.label_suffixes) for column in columns), default=0)
     for level in range(max_suffixes):
-        repeated = {label for label in labels if labels.count(label) > 1}
-        for index, column in enumerate(columns):
-            if labels[index] in repeated and level < len(column.label_suffixes):
-                labels[index] += f" {column.label_suffixes[level]}"
+        suffixes_by_label: dict[str, set[str]] = {}
+        suffixes = [" ".join(column.label_suffixes[level : level + 1]) for column in columns]
+        for label, suffix in zip(labels, suffixes, strict=True):
+            suffixes_by_label.setdefault(label, set()).add(suffix)
+        labels = [
+            f"{label} {suffix}".rstrip() if len(suffixes_by_label[label]) > 1 else label
+            for label, suffix in zip(labels, suffixes, strict=True)
+        ]
     unique_labels = _number_repeated(labels)
     fields = _number_repeated([column.field for column in columns])
     return tuple(
