@@ -64,14 +64,16 @@ def sky_plane(
     if not sky.any() or not surface_depths.size:
         return None
     step = math.ceil(max(sky.shape) / _SKY_CELLS)
+    sky_rows, sky_columns = np.nonzero(sky)  # in reading order, so the last row comes last
     mask = np.ones(sky.shape, bool) if photo.transparent is None else ~photo.transparent
-    sky_rows, sky_columns = np.nonzero(sky)
-    mask[sky_rows[-1] + round(_SKY_BELOW * len(sky)) :] = False
+    first_row_below = sky_rows[-1] + round(_SKY_BELOW * len(sky))
+    mask[first_row_below:] = False
     sure_radius = max(step, _BLENDED_PIXELS)
     middle = len(sky_rows) // 2
+    # A percentile, because a few pixels may be much too far.
+    far_depth = np.percentile(surface_depths, 98)
     return SkyPlane(
-        # A percentile, because a few pixels may be much too far.
-        depth=float(np.float32(_SKY_DISTANCE * np.percentile(surface_depths, 98))),
+        depth=float(np.float32(_SKY_DISTANCE * far_depth)),
         step=step,
         mask=mask,
         sure_radius=sure_radius,
@@ -148,26 +150,28 @@ def _without_stretched_colours(
     them. Where pixels of a triangle are more than ``max_distance`` apart, its corners get the pixel
     that is farthest left, so some vertices are there twice.
     """
-    ends = pixels[surface.triangles]
-    is_far = np.any(np.ptp(ends, axis=1) > max_distance, axis=1)
-    leftmost = ends[..., 0].argmin(axis=1)[:, None]
-    left_ends = np.take_along_axis(ends, leftmost[..., None], axis=1)
-    is_near_left = np.all(abs(ends - left_ends) <= max_distance, axis=2)
-    # Both others may be near the leftmost pixel, but far from each other.
-    is_near_left &= ~np.all(is_near_left, axis=1, keepdims=True)
-    is_moved = is_far[:, None] & ~is_near_left
-    left_source = np.take_along_axis(surface.triangles, leftmost, axis=1)
-    source = np.where(is_moved, left_source, surface.triangles)
+    # Axes: triangles, corners, and (column, row).
+    corner_pixels = pixels[surface.triangles]
+    is_stretched = np.any(np.ptp(corner_pixels, axis=1) > max_distance, axis=1)
+    leftmost = corner_pixels[..., 0].argmin(axis=1)[:, None]
+    leftmost_pixels = np.take_along_axis(corner_pixels, leftmost[..., None], axis=1)
+    is_near_leftmost = np.all(abs(corner_pixels - leftmost_pixels) <= max_distance, axis=2)
+    # If both others are near the leftmost pixel, they are far from each other, so they change, too.
+    are_all_near = np.all(is_near_leftmost, axis=1, keepdims=True)
+    keeps_pixel = ~is_stretched[:, None] | (is_near_leftmost & ~are_all_near)
+    leftmost_vertex = np.take_along_axis(surface.triangles, leftmost, axis=1)
+    coloured_as = np.where(keeps_pixel, surface.triangles, leftmost_vertex)
 
-    pairs = np.stack([surface.triangles.ravel(), source.ravel()], axis=1)
-    vertices, corners = np.unique(pairs, axis=0, return_inverse=True)
-    vertex, coloured_as = vertices.T
+    # Each pair of a vertex and the vertex whose colour it has becomes a vertex.
+    pairs = np.stack([surface.triangles.ravel(), coloured_as.ravel()], axis=1)
+    distinct_pairs, new_corners = np.unique(pairs, axis=0, return_inverse=True)
+    vertex, colour_vertex = distinct_pairs.T
     return replace(
         surface,
         points=surface.points[vertex],
         normals=surface.normals[vertex],
-        pixels=pixels[coloured_as],
-        triangles=corners.reshape(-1, 3).astype(np.int32),
+        pixels=pixels[colour_vertex],
+        triangles=new_corners.reshape(-1, 3).astype(np.int32),
     )
 
 

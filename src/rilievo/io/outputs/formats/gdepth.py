@@ -38,11 +38,12 @@ _MAX_MAP_PIXELS = 1_000_000
 _MIN_RANGE = 1.001
 """Least ratio of the farthest to the nearest depth, because GDepth needs Near < Far."""
 
-_STANDARD = b"http://ns.adobe.com/xap/1.0/\0"
-_EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
-_MAX_SEGMENT = 65533
+_XMP_SIGNATURE = b"http://ns.adobe.com/xap/1.0/\0"
+_EXTENDED_XMP_SIGNATURE = b"http://ns.adobe.com/xmp/extension/\0"
+"""First bytes of the segments of JPEG with a packet of XMP, and with a part of an extended one."""
+_MAX_SEGMENT_BYTES = 65533
 """Most bytes of a segment of JPEG after the two bytes of its length."""
-_MAX_PART = 65400
+_EXTENDED_PART_BYTES = 65400
 """Bytes of an extended packet in one segment, as Adobe's programs write them."""
 _PACKET_BEGIN = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
 _PACKET_END = '<?xpacket end="r"?>'
@@ -53,9 +54,31 @@ def write(job: WriteJob, depth: DepthMap, photo: Photo) -> FileFacts:
     """Write the photograph, and in its XMP the depth between the nearest and the farthest pixel."""
     near, far = _depth_range(depth)
     # Pixels are left out and not averaged: a mean across an edge would be the depth of no surface.
-    kept = nearest_pixel_index(depth.shape, _map_shape(depth.shape))
-    valid = depth.valid[kept]
-    codes = _inverse_codes(depth.values[kept], valid, near, far)
+    kept_pixels = nearest_pixel_index(depth.shape, _map_shape(depth.shape))
+    valid = depth.valid[kept_pixels]
+    properties = _depth_properties(job, depth, photo, near=near, far=far)
+    pictures = {"Data": _png_base64(_inverse_codes(depth.values[kept_pixels], valid, near, far))}
+    confidence = job.prediction.confidence
+    if confidence is not None or not valid.all():
+        kept_confidence = None if confidence is None else confidence[kept_pixels]
+        properties["ConfidenceMime"] = "image/png"
+        pictures["Confidence"] = _png_base64(_confidence_codes(kept_confidence, valid))
+
+    facts = replace(
+        job.float_depth_facts(f"photograph with {job.depth_facts.meaning} in its XMP (GDepth)"),
+        invalid=0,
+    )
+    # Surfaces have anchored depth, whose kind differs from that of the prediction.
+    sidecar = replace(job.sidecar, depth=job.sidecar.anchored or job.sidecar.depth)
+    jpeg = _encode_photo(photo, job.prediction.camera, sidecar.embedded_json(facts))
+    job.path.write_bytes(_insert_xmp(jpeg, properties, pictures))
+    return facts
+
+
+def _depth_properties(
+    job: WriteJob, depth: DepthMap, photo: Photo, *, near: float, far: float
+) -> dict[str, str]:
+    """Properties of GDepth that describe the depth, without its picture."""
     properties = {
         "Format": "RangeInverse",
         "Near": f"{near:.9g}",
@@ -68,22 +91,7 @@ def write(job: WriteJob, depth: DepthMap, photo: Photo) -> FileFacts:
     }
     if depth.kind is DepthKind.METRIC:
         properties["Units"] = "m"
-    maps = {"Data": _png_base64(codes)}
-    confidence = job.prediction.confidence
-    if confidence is not None or not valid.all():
-        stored = None if confidence is None else confidence[kept]
-        properties["ConfidenceMime"] = "image/png"
-        maps["Confidence"] = _png_base64(_confidence_codes(stored, valid))
-
-    facts = replace(
-        job.float_depth_facts(f"photograph with {job.depth_facts.meaning} in its XMP (GDepth)"),
-        invalid=0,
-    )
-    # Surfaces have anchored depth, whose kind differs from that of the prediction.
-    sidecar = replace(job.sidecar, depth=job.sidecar.anchored or job.sidecar.depth)
-    jpeg = _encode_photo(photo, job.prediction.camera, sidecar.embedded_json(facts))
-    job.path.write_bytes(_insert_xmp(jpeg, properties, maps))
-    return facts
+    return properties
 
 
 def read(path: Path, file_facts: FileFacts) -> Stored:
@@ -166,7 +174,7 @@ def _encode_photo(photo: Photo, camera: Camera | None, comment: str) -> bytes:
     focal_35mm = _focal_35mm(camera, photo.shape)
     if focal_35mm is not None:
         entries[ExifTags.Base.FocalLengthIn35mmFilm] = focal_35mm
-    is_short = len(comment.encode()) <= _MAX_SEGMENT
+    is_short = len(comment.encode()) <= _MAX_SEGMENT_BYTES
     file = BytesIO()
     Image.fromarray(photo.pixels).save(
         file,
@@ -187,44 +195,56 @@ def _focal_35mm(camera: Camera | None, size: tuple[int, int]) -> int | None:
     return millimetres if 0 < millimetres < 2**16 else None
 
 
-def _insert_xmp(jpeg: bytes, properties: dict[str, str], maps: dict[str, str]) -> bytes:
-    """JPEG with XMP after its header: in one segment if it fits, else with an extended packet."""
-    packet = _packet({**properties, **maps})
-    if len(_STANDARD) + len(packet) <= _MAX_SEGMENT:
-        return _after_header(jpeg, [_segment(_STANDARD + packet)])
+def _insert_xmp(jpeg: bytes, properties: dict[str, str], pictures: dict[str, str]) -> bytes:
+    """Insert XMP after the header of a JPEG.
 
-    extended = _description(maps, "").encode()
+    If all properties fit into one segment, they are one packet. Otherwise the properties that are
+    ``pictures``, in base64, become an extended packet in several segments. It is found by its GUID,
+    the MD5 sum of its text, which the other packet names.
+    """
+    packet = _packet({**properties, **pictures})
+    if len(_XMP_SIGNATURE) + len(packet) <= _MAX_SEGMENT_BYTES:
+        return _insert_after_header(jpeg, [_app1_segment(_XMP_SIGNATURE + packet)])
+
+    extended = _description(pictures, "").encode()
     guid = md5(extended, usedforsecurity=False).hexdigest().upper()
-    segments = [_segment(_STANDARD + _packet(properties, guid))]
-    for offset in range(0, len(extended), _MAX_PART):
-        header = _EXTENSION + guid.encode() + struct.pack(">LL", len(extended), offset)
-        segments.append(_segment(header + extended[offset : offset + _MAX_PART]))
-    return _after_header(jpeg, segments)
+    segments = [_app1_segment(_XMP_SIGNATURE + _packet(properties, guid))]
+    for offset in range(0, len(extended), _EXTENDED_PART_BYTES):
+        position = struct.pack(">LL", len(extended), offset)
+        part = extended[offset : offset + _EXTENDED_PART_BYTES]
+        segments.append(_app1_segment(_EXTENDED_XMP_SIGNATURE + guid.encode() + position + part))
+    return _insert_after_header(jpeg, segments)
 
 
-def _packet(properties: dict[str, str], guid: str = "") -> bytes:
-    """XMP packet, which names an extended one by its GUID."""
-    note = f' xmlns:xmpNote="{NOTE}" xmpNote:HasExtendedXMP="{guid}"' if guid else ""
-    return f"{_PACKET_BEGIN}{_description(properties, note)}{_PACKET_END}".encode()
+def _packet(properties: dict[str, str], extended_guid: str | None = None) -> bytes:
+    """XMP packet of properties, which names the extended packet if there is one."""
+    note_attributes = ""
+    if extended_guid is not None:
+        note_attributes = f' xmlns:xmpNote="{NOTE}" xmpNote:HasExtendedXMP="{extended_guid}"'
+    return f"{_PACKET_BEGIN}{_description(properties, note_attributes)}{_PACKET_END}".encode()
 
 
-def _description(properties: dict[str, str], note: str) -> str:
-    """XML of properties of GDepth, whose values need no escaping."""
+def _description(properties: dict[str, str], other_attributes: str) -> str:
+    """XML of properties of GDepth, whose values need no escaping, after other XML attributes."""
     attributes = "".join(f' GDepth:{name}="{value}"' for name, value in properties.items())
     return (
         f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF}">'
-        f'<rdf:Description rdf:about="" xmlns:GDepth="{GDEPTH}"{note}{attributes}/>'
+        f'<rdf:Description rdf:about="" xmlns:GDepth="{GDEPTH}"{other_attributes}{attributes}/>'
         "</rdf:RDF></x:xmpmeta>"
     )
 
 
-def _segment(content: bytes) -> bytes:
-    """APP1 segment of a JPEG file."""
+def _app1_segment(content: bytes) -> bytes:
+    """Segment of a JPEG file for EXIF and XMP: its marker, its length and its content."""
     return struct.pack(">HH", 0xFFE1, len(content) + 2) + content
 
 
-def _after_header(jpeg: bytes, segments: list[bytes]) -> bytes:
-    """Insert segments after the start of the file and the segments of JFIF and EXIF."""
+def _insert_after_header(jpeg: bytes, segments: list[bytes]) -> bytes:
+    """Insert segments after the start of the file and the segments of JFIF and EXIF.
+
+    A file begins with a marker of 2 bytes. Each segment has a marker of 2 bytes, and then its
+    length without the marker, in 2 bytes.
+    """
     position = 2
     while jpeg[position : position + 2] in (b"\xff\xe0", b"\xff\xe1"):
         position += 2 + int.from_bytes(jpeg[position + 2 : position + 4], "big")

@@ -42,15 +42,9 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
     positions, colours, scales, rotations = [], [], [], []
     for chunk in prepared.chunks:
         positions.append(_fixed_point_24_bits(chunk.centres * _TO_SPZ, fraction_bits))
-        harmonics = (splat_colours(prepared.cloud, chunk) / 255 - 0.5) / CONSTANT_HARMONIC
-        colours.append(_round_to_bytes(harmonics * (_COLOUR_SCALE * 255) + 0.5 * 255))
-        # SPZ stores scales as (ln(scale) + 10) * 16.
-        scales.append(_round_to_bytes((np.log(chunk.scales) + 10) * 16))
-        # Only x, y, z of a unit quaternion are stored, so w must not be negative. The quaternions q
-        # and -q are the same rotation.
-        sign = np.where(chunk.rotations[:, :1] < 0, -1, 1)
-        xyz = chunk.rotations[:, 1:] * sign * _TO_SPZ
-        rotations.append(_round_to_bytes(xyz * 127.5 + 127.5))
+        colours.append(_encode_colours(splat_colours(prepared.cloud, chunk)))
+        scales.append(_encode_scales(chunk.scales))
+        rotations.append(_encode_rotations(chunk.rotations))
     splat_count = sum(map(len, positions))
     opacities = np.full(splat_count, round(OPACITY * 255), np.uint8)
     harmonics_degree, flags, reserved = 0, 0, 0
@@ -81,6 +75,28 @@ def _fixed_point_24_bits(points: Float32[np.ndarray, "n 3"], bits: int) -> UInt8
     integers = np.clip(np.rint(points * 2.0**bits), -_MAX_24_BIT, _MAX_24_BIT)
     four_bytes = integers.astype("<i4").view(np.uint8).reshape(len(points), 3, 4)
     return np.ascontiguousarray(four_bytes[:, :, :3]).reshape(len(points), 9)
+
+
+def _encode_colours(colours: UInt8[np.ndarray, "n 3"]) -> UInt8[np.ndarray, "n 3"]:
+    """Encode the harmonics of degree 0 of colours, as SPZ scales them."""
+    harmonics = (colours / 255 - 0.5) / CONSTANT_HARMONIC
+    return _round_to_bytes(harmonics * (_COLOUR_SCALE * 255) + 0.5 * 255)
+
+
+def _encode_scales(scales: Float32[np.ndarray, "n 3"]) -> UInt8[np.ndarray, "n 3"]:
+    """Encode standard deviations as SPZ does, as (ln(scale) + 10) * 16."""
+    return _round_to_bytes((np.log(scales) + 10) * 16)
+
+
+def _encode_rotations(quaternions: Float32[np.ndarray, "n 4"]) -> UInt8[np.ndarray, "n 3"]:
+    """Encode x, y and z of unit quaternions (w, x, y, z) in the axes of SPZ, from -1 to 1.
+
+    Readers compute w from them, so it must not be negative. The quaternions q and -q are the same
+    rotation.
+    """
+    sign = np.where(quaternions[:, :1] < 0, -1, 1)
+    xyz = quaternions[:, 1:] * sign * _TO_SPZ
+    return _round_to_bytes(xyz * 127.5 + 127.5)
 
 
 def _round_to_bytes(values: np.ndarray) -> UInt8[np.ndarray, "n k"]:
