@@ -172,8 +172,10 @@ def apply_fit(
     predicted: DepthMap, fit: Fit, method: AlignMethod, *, min_depth: float, farthest: float
 ) -> Aligned:
     """Bring a prediction to metres by a fit, from ``min_depth`` to ``farthest`` [m]."""
-    depth = to_depth(predicted, fit)
-    clamped = _clamp_and_count(depth, predicted.valid, method, min_depth, farthest)
+    clamped = _clamp_depth(
+        to_depth(predicted, fit), predicted.valid, method, nearest=min_depth, farthest=farthest
+    )
+    depth = clamped.depth
     is_usable = np.isfinite(depth) & (depth > 0)
     unusable = int((predicted.valid & ~is_usable).sum())
     if unusable:
@@ -182,7 +184,7 @@ def apply_fit(
             "or infinite in float32"
         )
     metric = DepthMap(values=depth, kind=DepthKind.METRIC, valid=predicted.valid)
-    return Aligned(depth=metric, fit=fit, method=method, clamped=clamped)
+    return Aligned(depth=metric, fit=fit, method=method, clamped=clamped.count)
 
 
 def constant_fit(
@@ -218,14 +220,18 @@ def constant_fit(
     return Fit(space=space, scale=0.0, shift=shift, residual=residual, pixels=y.size)
 
 
-def _clamp_and_count(
-    depth: Field,
-    valid: Mask,
-    method: AlignMethod,
-    nearest: float,
-    farthest: float,
-) -> int:
-    """Set depth out of range to its bound, in place, and return the number of such pixels.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Clamped:
+    """Depth [m] within its range, and the number of valid pixels that were out of it."""
+
+    depth: Field
+    count: int
+
+
+def _clamp_depth(
+    depth: Field, valid: Mask, method: AlignMethod, *, nearest: float, farthest: float
+) -> _Clamped:
+    """Set depth that a shift has brought out of range to ``nearest`` or ``farthest`` [m].
 
     A shift of depth can make it negative, so near pixels are clamped. A shift of inverse depth can
     make far pixels negative or infinite, where the line crosses zero, so far pixels are clamped.
@@ -233,11 +239,12 @@ def _clamp_and_count(
     if method in _DEPTH_SHIFT_METHODS:
         is_outside, bound = valid & (depth < nearest), nearest
     elif method is AlignMethod.INVERSE_SCALE_SHIFT:
-        is_outside, bound = valid & ~((depth > 0) & (depth <= farthest)), farthest
+        is_in_range = (depth > 0) & (depth <= farthest)
+        is_outside, bound = valid & ~is_in_range, farthest
     else:
-        return 0
-    depth[is_outside] = bound
-    return int(is_outside.sum())
+        return _Clamped(depth=depth, count=0)
+    clamped_depth = np.where(is_outside, depth.dtype.type(bound), depth)
+    return _Clamped(depth=clamped_depth, count=int(is_outside.sum()))
 
 
 def _common_valid_pixels(predicted: DepthMap, true: Float[np.ndarray, "h w"], valid: Mask) -> Mask:
@@ -282,22 +289,19 @@ def _fit_line(
     Robust methods take a subsample of them, as MoGe does.
     """
     space = _FIT_SPACES.get(method, FitSpace.DEPTH)
+
+    def pairs_at(predicted_values: Values, true_depth: Values) -> tuple[Values, Values]:
+        """Prediction x and truth y in the fit's space, where the fit is y = scale · x + shift."""
+        x = to_fit_space(predicted_values.astype(np.float64), predicted.kind, space)
+        return x, to_fit_space(true_depth.astype(np.float64), DepthKind.METRIC, space)
+
     if method in _ROBUST_METHODS:
         sample = subsample_by_grid(both_valid)
-        predicted_values = predicted.values.flat[sample.indices]
-        true_depth = true.flat[sample.indices]
-    else:
-        sample = None
-        predicted_values = predicted.values[both_valid]
-        true_depth = true[both_valid]
-
-    # In the fit's space, the fit is the line y = scale · x + shift.
-    x = to_fit_space(predicted_values.astype(np.float64), predicted.kind, space)
-    y = to_fit_space(true_depth.astype(np.float64), DepthKind.METRIC, space)
-    if sample is not None:
+        x, y = pairs_at(predicted.values.flat[sample.indices], true.flat[sample.indices])
         # Samples count as many pixels as they stand for; dividing by depth makes errors relative.
         scale, shift = _fit_weighted_absolute(x, y, sample.counts / y, method)
     else:
+        x, y = pairs_at(predicted.values[both_valid], true[both_valid])
         scale, shift = _fit_unweighted(x, y, method)
     residual = float(np.sqrt(np.mean(np.square(scale * x + shift - y))))
     return Fit(space=space, scale=scale, shift=shift, residual=residual, pixels=x.size)

@@ -54,20 +54,20 @@ def nearest_valid_pixels(valid: Mask, shape: tuple[int, int]) -> CellPixels:
     window_rows, row_offsets = _cell_windows(height, num_rows)
     window_columns, column_offsets = _cell_windows(width, num_columns)
     is_valid = valid.ravel()
-    cell_columns = np.arange(num_columns)
+    every_cell = np.arange(num_columns)
     indices, has_pixel = np.empty(shape, np.int64), np.empty(shape, bool)
+    # One row of cells at a time. The axes are cells, and the rows and columns of their windows.
     for cell_row in range(num_rows):
-        # Shape (cell, row in its window, column in its window), for one row of cells.
-        candidates = window_rows[cell_row][:, None] * width + window_columns[:, None, :]
-        squared_distances = row_offsets[cell_row][:, None] ** 2 + column_offsets[:, None, :] ** 2
-        squared_distances = np.where(is_valid[candidates], squared_distances, np.inf)
+        windows = window_rows[cell_row][:, None] * width + window_columns[:, None, :]
+        squared_offsets = row_offsets[cell_row][:, None] ** 2 + column_offsets[:, None, :] ** 2
+        window_distances = np.where(is_valid[windows], squared_offsets, np.inf)
 
-        # Shape (cell, pixel of its window in reading order).
-        candidates = candidates.reshape(num_columns, -1)
-        squared_distances = squared_distances.reshape(num_columns, -1)
+        # The pixels of each window in reading order, as ``argmin`` needs them.
+        candidates = windows.reshape(num_columns, -1)
+        squared_distances = window_distances.reshape(num_columns, -1)
         nearest = squared_distances.argmin(axis=1)
-        has_pixel[cell_row] = squared_distances[cell_columns, nearest] < np.inf
-        indices[cell_row] = candidates[cell_columns, nearest]
+        has_pixel[cell_row] = squared_distances[every_cell, nearest] < np.inf
+        indices[cell_row] = candidates[every_cell, nearest]
     return CellPixels(indices=indices, has_pixel=has_pixel)
 
 
