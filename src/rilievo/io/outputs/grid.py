@@ -40,11 +40,10 @@ class CoarseGrid:
 def neighbour_maxima(field: Shaped[np.ndarray, "h w"]) -> Shaped[np.ndarray, "h w"]:
     """Maximum filter over each pixel and its four neighbours; for a mask, a dilation."""
     maxima = field.copy()
-    for axis in (0, 1):
-        # ``target`` is a view, so writing to it changes ``maxima``.
-        source, target = np.moveaxis(field, axis, 0), np.moveaxis(maxima, axis, 0)
-        np.maximum(target[1:], source[:-1], out=target[1:])
-        np.maximum(target[:-1], source[1:], out=target[:-1])
+    maxima[1:] = np.maximum(maxima[1:], field[:-1])
+    maxima[:-1] = np.maximum(maxima[:-1], field[1:])
+    maxima[:, 1:] = np.maximum(maxima[:, 1:], field[:, :-1])
+    maxima[:, :-1] = np.maximum(maxima[:, :-1], field[:, 1:])
     return maxima
 
 

@@ -169,22 +169,27 @@ def _spread_neighbour_means(field: Field, known: Mask, ground: Mask, band_width:
     ``band_width`` rounds only over ``ground``, then a little into the sky. Pixels that are not
     reached are NaN.
     """
-    height, width = known.shape
-    neighbour_windows = [
-        np.s_[row : row + height, column : column + width]
+    values = field.astype(np.float32)
+    is_known = known
+    for round_number in range(band_width + _ROUNDS_BEYOND_BAND):
+        known_neighbours = _sum_of_eight_neighbours(is_known.astype(np.float32))
+        # Unknown values are 0, so the sum is that of the known neighbours.
+        neighbour_sums = _sum_of_eight_neighbours(values)
+        is_allowed = ground | (round_number >= band_width)
+        is_new = ~is_known & (known_neighbours > 0) & is_allowed
+        values[is_new] = neighbour_sums[is_new] / known_neighbours[is_new]
+        is_known = is_known | is_new
+    return np.where(is_known, values, np.float32(np.nan))
+
+
+def _sum_of_eight_neighbours(field: Field) -> Field:
+    """Sum of the eight neighbours of each pixel; those beyond the border count as 0."""
+    height, width = field.shape
+    padded = np.pad(field, 1)
+    neighbours = [
+        padded[row : row + height, column : column + width]
         for row in range(3)
         for column in range(3)
         if (row, column) != (1, 1)
     ]
-    inner = np.s_[1:-1, 1:-1]
-    values = np.pad(field, 1).astype(np.float32)
-    known_weight = np.pad(known, 1).astype(np.float32)  # 0 or 1, so that they can be counted
-    for round_number in range(band_width + _ROUNDS_BEYOND_BAND):
-        known_neighbours = np.sum([known_weight[window] for window in neighbour_windows], axis=0)
-        is_allowed = ground | (round_number >= band_width)
-        is_new = (known_weight[inner] == 0) & (known_neighbours > 0) & is_allowed
-        # Unknown values are 0, so the sum is that of the known neighbours.
-        neighbour_sums = np.sum([values[window] for window in neighbour_windows], axis=0)
-        values[inner][is_new] = neighbour_sums[is_new] / known_neighbours[is_new]
-        known_weight[inner][is_new] = 1
-    return np.where(known_weight[inner] > 0, values[inner], np.float32(np.nan))
+    return np.sum(neighbours, axis=0)

@@ -78,9 +78,10 @@ def measure_depth_range(
     """
     low = math.inf
     high = -math.inf
+    # The kind is that of all frames; these are the values of a clip without any.
     kind = DepthKind.METRIC
-    has_sky = False
     is_distance = False
+    has_sky = False
     stride = math.ceil(count / _MAX_RANGE_FRAMES)
     samples: list[DrawnSample] = []
     frames_with_depth = 0
@@ -100,13 +101,17 @@ def measure_depth_range(
             samples.append(_drawn_sample(depth, what, sky))
         frames_with_depth += 1
     if not any(sample.values.size for sample in samples):
-        low = high = 0.0
-        colours = ColourRange(low=0.0, high=1.0)
-        has_sky = False
-    else:
-        colours = common_colour_range(samples, kind, what)
+        any_colours = ColourRange(low=0.0, high=1.0)
+        return ClipDepthRange(
+            kind=kind, low=0.0, high=0.0, colours=any_colours, is_distance=is_distance
+        )
     return ClipDepthRange(
-        kind=kind, low=low, high=high, colours=colours, has_sky=has_sky, is_distance=is_distance
+        kind=kind,
+        low=low,
+        high=high,
+        colours=common_colour_range(samples, kind, what),
+        has_sky=has_sky,
+        is_distance=is_distance,
     )
 
 

@@ -107,32 +107,32 @@ def _make_textured_mesh(job: WriteJob, depth: DepthMap, camera: Camera) -> Textu
     sky = sky_backdrop(job.prediction, depth.depth()[is_surface], camera, options.drops)
     if sky is not None:
         surface = join_meshes(sky, surface)
-    texture = None
-    texture_coordinates = photo_coordinates(surface, depth.shape)
+    triangle_mesh = TriangleMesh(
+        points=surface.points * _TO_GLTF,
+        normals=surface.normals * _TO_GLTF,
+        triangles=surface.triangles,
+        texture_coordinates=photo_coordinates(surface, depth.shape),
+    )
     texture_width = None
     if photo is not None:
         small_photo = np.asarray(shrink_to_image(photo, options.texture_side))
-        painted = surface_texture(surface, small_photo, depth.shape)
-        wraps_around = camera.lens.goes_round(depth.shape[1])
-        texture = Texture(jpeg=_jpeg_bytes(painted.picture), wraps_around=wraps_around)
-        texture_coordinates = painted.coordinates
-        texture_width = painted.picture.shape[1]
+        texture = surface_texture(surface, small_photo, depth.shape)
+        texture_width = texture.picture.shape[1]
+        triangle_mesh = replace(
+            triangle_mesh,
+            texture_coordinates=texture.coordinates,
+            texture=Texture(
+                jpeg=_jpeg_bytes(texture.picture),
+                wraps_around=camera.lens.goes_round(depth.shape[1]),
+            ),
+        )
     file_facts = replace(
         job.describe_file("mesh of the surface"),
         unit=job.depth_facts.unit,
         axes=f"{AXES}; the camera is at the origin and looks along -z",
         surface=mesh_facts(job, surface, step=step, texture_width=texture_width),
     )
-    return TexturedMesh(
-        mesh=TriangleMesh(
-            points=surface.points * _TO_GLTF,
-            normals=surface.normals * _TO_GLTF,
-            triangles=surface.triangles,
-            texture_coordinates=texture_coordinates,
-            texture=texture,
-        ),
-        file_facts=file_facts,
-    )
+    return TexturedMesh(mesh=triangle_mesh, file_facts=file_facts)
 
 
 def _jpeg_bytes(picture: Pixels) -> bytes:
