@@ -49,7 +49,7 @@ class MapOrigin:
         if saved.is_changed:
             return self.warnings
 
-        sentence = f"this depth {_describe_origin(saved, instrument)}"
+        sentence = _describe_origin(saved, instrument)
         if instrument is not None and not self.is_error_stated:
             error_source = "assumed" if instrument.is_assumed else "stated"
             sentence += (
@@ -184,21 +184,27 @@ def _find_instrument(saved: SavedOrigin | None, stated_error: object) -> Instrum
 
 
 def _describe_origin(saved: SavedOrigin, instrument: Instrument | None) -> str:
-    """Return where saved depth came from, to complete the sentence "This depth ..."."""
+    """Say in a clause where saved depth came from."""
     if instrument is None:
         if saved.made_by is None:
             return (
-                "may have been predicted by a network, so measurements have a network's error "
-                "ranges"
+                "this depth may have been predicted by a network, so measurements have a network's "
+                "error ranges"
             )
-        return f"was predicted by {saved.network}, so measurements have a network's error ranges"
+        return (
+            f"this depth was predicted by {saved.network}, so measurements have a network's error "
+            "ranges"
+        )
     match instrument.source:
         case DepthSource.NETWORK:
-            return f"was predicted by {saved.network}, and rilievo uses the error that you state"
+            return (
+                f"this depth was predicted by {saved.network}, and rilievo uses the error that you "
+                "state"
+            )
         case DepthSource.SENSOR:
-            return f"was measured by a sensor, and {saved.network} filled its gaps"
+            return f"this depth was measured by a sensor, and {saved.network} filled its gaps"
         case DepthSource.DEPTH_MAP:
-            return "comes from a depth map that was given to rilievo"
+            return "this depth comes from a depth map that was given to rilievo"
 
 
 def _notes_on_sensor_pixels(saved: SavedOrigin, *, is_in_place: bool) -> tuple[str, ...]:

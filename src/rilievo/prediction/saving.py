@@ -318,17 +318,24 @@ def check_parts(prediction: PredictionRecord, names: Sequence[str]) -> None:
         for need in OUTPUTS[name].needs:
             if prediction.has("depth_or_none" if need is Need.DEPTH else need):
                 continue
-            if need is Need.NORMALS and is_anchored and prediction.camera is not None:
-                continue  # The surface has normals.
+            surface_has_normals = is_anchored and prediction.camera is not None
+            if need is Need.NORMALS and surface_has_normals:
+                continue
             if need is Need.NORMALS and prediction.anchoring is not None:
                 require_anchoring(prediction)  # Its error says why there is no surface.
-            model = prediction.made_by.model
-            source = f"model '{model}' does not predict"
-            if model.startswith(DEPTH_MAP_MODEL):
-                source = "a given depth map does not contain"
-            if need is Need.PHOTO:
-                source = "this prediction does not contain"
-            raise OptionError(f"output '{name}' needs {need.text}, which {source}")
+            raise _missing_part_error(prediction, name, need)
+
+
+def _missing_part_error(prediction: PredictionRecord, output: str, need: Need) -> OptionError:
+    """Error for an output that needs a part, which says why the prediction lacks it."""
+    model = prediction.made_by.model
+    if need is Need.PHOTO:
+        reason = "this prediction does not contain"
+    elif model.startswith(DEPTH_MAP_MODEL):
+        reason = "a given depth map does not contain"
+    else:
+        reason = f"model '{model}' does not predict"
+    return OptionError(f"output '{output}' needs {need.text}, which {reason}")
 
 
 def prediction_for_output(prediction: PredictionRecord, name: str) -> PredictionRecord:

@@ -242,7 +242,7 @@ def _json_leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, object]]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Pending:
+class _PendingList:
     """Content of the pending list: the files of a run that has not ended."""
 
     format: str = FORMAT
@@ -296,7 +296,7 @@ class Claim:
 
 def _pending_text(files: tuple[str, ...]) -> str:
     """Text of the pending list of these files."""
-    return to_json(_Pending(files=files), indent=1) + "\n"
+    return to_json(_PendingList(files=files), indent=1) + "\n"
 
 
 def mark_unfinished(stem: Path, sidecar: Sidecar) -> None:
@@ -332,22 +332,23 @@ def check_claim(
     is_list_lost = bool(existing) and not finished and (is_torn(json_path) or is_torn(pending))
 
     for path in existing:
-        if path.name in finished and not overwrite:
-            raise OutputError(
-                "the file already exists from an earlier run",
-                path=path,
-                hint=Text("pass ", OptionName("overwrite", "True"), " to replace it"),
-            )
-        if path.name in finished or path.name in unfinished:
+        if path.name in finished:
+            if not overwrite:
+                raise OutputError(
+                    "the file already exists from an earlier run",
+                    path=path,
+                    hint=Text("pass ", OptionName("overwrite", "True"), " to replace it"),
+                )
             continue
         is_torn_json = path == json_path and is_torn(json_path)
         is_recognised = is_list_lost and (is_ours_or_blank(path) or is_torn_json)
-        if not is_recognised:
+        if path.name not in unfinished and not is_recognised:
             raise OutputError(_FOREIGN_FILE_MESSAGE, path=path)
 
+    known_names = finished | unfinished
     if is_list_lost:
-        unfinished |= {name for name in others if is_ours_or_blank(stem.with_name(name))}
-    other_names = (finished | unfinished) - {json_path.name, *files}
+        known_names |= {name for name in others if is_ours_or_blank(stem.with_name(name))}
+    other_names = known_names - {json_path.name, *files}
     kept_names = sorted(name for name in other_names if os.path.lexists(stem.with_name(name)))
     return Claim(stem=stem, files=tuple(files), earlier=tuple(kept_names))
 
@@ -357,7 +358,7 @@ def _read_pending_list(pending: Path) -> set[str]:
     if not os.path.lexists(pending):
         return set()
     try:
-        return set(from_json(_Pending, read_text(pending)).files)
+        return set(from_json(_PendingList, read_text(pending)).files)
     except (InputError, InvalidRecordError):
         return set()
 

@@ -37,21 +37,22 @@ def parse_drop(text: str) -> tuple[str, ...]:
         OptionError: If there is no such part, or its share is not between 0 and 1.
     """
     parts = tuple(part.strip() for part in text.split(",") if part.strip())
-    for part in parts:
-        name, number, _ = part.partition("=")
-        if name not in _DROPS:
-            raise OptionError(
-                option="drop", problem=f"does not accept '{name}'; {suggest(name, _DROPS)}"
-            )
-        if number and name == "sky":
-            raise OptionError(option="drop", problem=f": sky takes no number, got '{part}'")
-        if not 0 < background_share(part) < 1:
-            problem = f": background takes a share between 0 and 1, got '{part}'"
-            raise OptionError(option="drop", problem=problem)
     if not parts:
         raise OptionError(
             option="drop", problem=f"needs at least one name; known: {', '.join(_DROPS)}"
         )
+    for part in parts:
+        name, equals_sign, _ = part.partition("=")
+        if name not in _DROPS:
+            raise OptionError(
+                option="drop", problem=f"does not accept '{name}'; {suggest(name, _DROPS)}"
+            )
+        if equals_sign and name == "sky":
+            raise OptionError(option="drop", problem=f": sky takes no number, got '{part}'")
+        # The comparison is false for NaN, which stands for what is no number.
+        if not 0 < background_share(part) < 1:
+            problem = f": background takes a share between 0 and 1, got '{part}'"
+            raise OptionError(option="drop", problem=problem)
     return parts
 
 
@@ -103,24 +104,25 @@ def parse_stereo(text: str) -> StereoOptions:
     """
     defaults = StereoOptions()
     layout = defaults.layout
-    settings = {"strength": defaults.strength, "convergence": defaults.convergence}
+    shares = {"strength": defaults.strength, "convergence": defaults.convergence}
     for part in text.split(","):
-        name, equals, number = part.strip().partition("=")
-        if not equals:
+        name, equals_sign, number = part.strip().partition("=")
+        is_layout = not equals_sign
+        if is_layout:
             layout = name
             continue
-        if name not in settings:
+        if name not in shares:
             raise OptionError(
-                option="stereo", problem=f"does not accept '{name}'; known: {', '.join(settings)}"
+                option="stereo", problem=f"does not accept '{name}'; known: {', '.join(shares)}"
             )
         try:
-            settings[name] = float(number)
+            shares[name] = float(number)
         except ValueError:
             raise OptionError(
                 option="stereo", problem=f": {name} must be a number, got '{number}'"
             ) from None
     return StereoOptions(
-        layout=layout, strength=settings["strength"], convergence=settings["convergence"]
+        layout=layout, strength=shares["strength"], convergence=shares["convergence"]
     )
 
 
@@ -308,12 +310,11 @@ class SaveOptions(Record):
 def _parse_colour_range(text: str) -> tuple[float, float]:
     """Parse the nearest and the farthest depth, such as "0.5,10"."""
     try:
-        values = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        values = ()
-    if len(values) != 2 or not all(map(math.isfinite, values)):
+        near, far = (float(part) for part in text.split(","))
+    except ValueError:  # also if there are not two numbers
+        near, far = math.nan, math.nan
+    if not (math.isfinite(near) and math.isfinite(far)):
         raise OptionError(option="colour_range", expected="two finite numbers NEAR,FAR", value=text)
-    near, far = values
     if not 0 < near < far:
         problem = f"needs 0 < NEAR < FAR, got {near:g},{far:g}"
         raise OptionError(option="colour_range", problem=problem)
