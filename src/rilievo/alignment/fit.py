@@ -134,6 +134,7 @@ def least_absolute_line(x: Values, y: Values, weights: Values) -> tuple[float, f
     max_rounding = _RELATIVE_ROUNDING * np.abs(y).max()
     best_loss, best_slope, best_offset = np.inf, 0.0, 0.0
     pivot = int(np.argsort(x)[x.size // 2])  # the point of median x
+    # It ends, because each round lowers the loss, and there are finitely many lines of two points.
     while True:
         x_from_pivot, y_from_pivot = x - x[pivot], y - y[pivot]
         slope = least_absolute_scale(x_from_pivot, y_from_pivot, weights)

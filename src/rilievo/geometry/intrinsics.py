@@ -173,15 +173,16 @@ def project_to_source(
     H = K @ (R - xp.eye(3, dtype=R.dtype, device=R.device)) @ _inverse_K(K)
     e = K @ t
     # The three components of H q and of e.
-    Hx, Hy, Hz = (
+    Hq_x, Hq_y, Hq_z = (
         (H[..., k, 0, None, None] * u + H[..., k, 2, None, None]) + H[..., k, 1, None, None] * v
         for k in range(3)
     )
-    ex, ey, ez = (e[..., k, :, None] for k in range(3))
-    z = depth * (1 + Hz) + ez
+    e_x, e_y, e_z = (e[..., k, :, None] for k in range(3))
+    # Homogeneous coordinates are d (q + H q) + e; the third one is the depth in the source image.
+    z = depth * (1 + Hq_z) + e_z
     # The pixel moves by (du_z / z, dv_z / z), which is exactly 0 for a camera that does not move.
-    du_z = depth * (Hx - u * Hz) + (ex - u * ez)
-    dv_z = depth * (Hy - v * Hz) + (ey - v * ez)
+    du_z = depth * (Hq_x - u * Hq_z) + (e_x - u * e_z)
+    dv_z = depth * (Hq_y - v * Hq_z) + (e_y - v * e_z)
     if epsilon is None:
         divisor = xp.clip(z, min=MIN_DEPTH)
     else:

@@ -18,11 +18,11 @@ from rilievo.geometry.transforms import quaternion_from_rotation
 _DEVIATION = 0.55
 """Standard deviation of a splat [steps of the lattice]. A larger one blurs, a smaller one leaves
 gaps."""
-_MIN_COSINE = 0.2
+_MIN_COSINE_TO_RAY = 0.2
 """Least cosine between normal and ray for the size of a splat, so that none is drawn out more than
 five times."""
-_MIN_THICKNESS = 0.05
-_MAX_THICKNESS = 0.5
+_MIN_THICKNESS_FRACTION = 0.05
+_MAX_THICKNESS_FRACTION = 0.5
 """Limits of the thickness of a splat [fraction of its smaller width]."""
 _POINTS_PER_BATCH = 65_536
 
@@ -52,21 +52,17 @@ def splats(
     ``step`` is the step between the pixels that became points.
     """
     cells = _nearest_cells(cloud, camera, shape, step)
-    size = (len(sample_range(shape[0], step)), len(sample_range(shape[1], step)))
-    point_index = np.full(size, -1, np.int32)
-    # Assigned from last to first, so that the first point of a cell stays: that of the surface, not
-    # of its backing.
-    last_to_first = np.arange(len(cloud.points), dtype=np.int32)[::-1]
-    point_index[cells[0, ::-1], cells[1, ::-1]] = last_to_first
-    point_index = np.pad(point_index, 1, constant_values=-1)
+    point_of_cell = _first_point_of_cells(cells, shape, step)
     for rows in _batches(len(cloud.points)):
         points, normals = (_as_columns(vectors[rows]) for vectors in (cloud.points, cloud.normals))
         across, down = _pixel_sides(points, normals, camera, step)
-        off_plane = _distance_off_plane(cloud, rows, point_index, cells[:, rows], normals)
+        off_plane = _distance_off_plane(cloud, rows, point_of_cell, cells[:, rows], normals)
         axes, widths = _principal_axes(across, down, normals)
         smaller_width = widths[1]
         thickness = np.clip(
-            _DEVIATION * off_plane, _MIN_THICKNESS * smaller_width, _MAX_THICKNESS * smaller_width
+            _DEVIATION * off_plane,
+            _MIN_THICKNESS_FRACTION * smaller_width,
+            _MAX_THICKNESS_FRACTION * smaller_width,
         )
         yield Splats(
             centres=cloud.points[rows],
@@ -75,6 +71,22 @@ def splats(
             rotations=quaternion_from_rotation(np.moveaxis(axes, 2, 0)).astype(np.float32),
             rows=rows,
         )
+
+
+def _first_point_of_cells(
+    cells: Int[np.ndarray, "2 n"], shape: tuple[int, int], step: int
+) -> Int[np.ndarray, "a b"]:
+    """First point in each cell of the lattice, with a border of one cell; -1 for empty cells.
+
+    The first one is that of the surface, and later ones are of its backing. ``cells`` are the row
+    and column of each point.
+    """
+    size = (len(sample_range(shape[0], step)), len(sample_range(shape[1], step)))
+    point_of_cell = np.full(size, -1, np.int32)
+    # In an assignment with repeated indices the last value stays, so the points are reversed.
+    last_to_first = np.arange(cells.shape[1], dtype=np.int32)[::-1]
+    point_of_cell[cells[0, ::-1], cells[1, ::-1]] = last_to_first
+    return np.pad(point_of_cell, 1, constant_values=-1)
 
 
 def _batches(count: int) -> Iterator[slice]:
@@ -119,7 +131,7 @@ def _pixel_sides(
     depth, pixels = camera.depth_of(points), camera.project(points)
     ray = points / depth
     ray_length = np.linalg.norm(ray, axis=0)
-    normal_dot_ray = np.minimum((normals * ray).sum(axis=0), -_MIN_COSINE * ray_length)
+    normal_dot_ray = np.minimum((normals * ray).sum(axis=0), -_MIN_COSINE_TO_RAY * ray_length)
     sides = []
     for axis in (0, 1):
         half_pixel = np.zeros((2, 1))
@@ -137,26 +149,32 @@ def _pixel_sides(
 def _distance_off_plane(
     cloud: PointCloud,
     rows: slice,
-    point_index: Int[np.ndarray, "a b"],
+    point_of_cell: Int[np.ndarray, "a b"],
     cells: Int[np.ndarray, "2 n"],
     normals: Float64[np.ndarray, "3 n"],
 ) -> Values:
     """Mean distance of the neighbours of points from their planes; 0 without a neighbour.
 
-    ``rows`` is the slice of points in this batch, and ``cells`` are the row and column of each.
-    ``point_index`` is the point of each cell, with a border of one cell; -1 for empty cells.
+    Points of the backing, which are not the first ones of their cell, have no neighbours.
+
+    Args:
+        cloud: All points.
+        rows: Slice of the points in this batch.
+        point_of_cell: First point of each cell, with a border of one cell; -1 for empty cells.
+        cells: Row and column of the cell of each point in the batch.
+        normals: Normals of these points.
     """
     points = cloud.points[rows]
-    row, column = cells + 1
-    has_cell = point_index[row, column] == np.arange(rows.start, rows.stop)
+    row, column = cells + 1  # The border moves all cells by one.
+    is_first_of_cell = point_of_cell[row, column] == np.arange(rows.start, rows.stop)
     total, count = np.zeros(len(points)), np.zeros(len(points))
     for row_step, column_step in ((-1, 0), (1, 0), (0, -1), (0, 1)):
-        neighbour = point_index[row + row_step, column + column_step]
+        neighbour = point_of_cell[row + row_step, column + column_step]
         to_neighbour = _as_columns(cloud.points[neighbour] - points)
         off_plane = np.abs((to_neighbour * normals).sum(axis=0))
         # A neighbour more than 45 degrees off the plane belongs to another surface.
         is_same_surface = 2 * off_plane * off_plane < (to_neighbour * to_neighbour).sum(axis=0)
-        is_counted = has_cell & (neighbour >= 0) & is_same_surface
+        is_counted = is_first_of_cell & (neighbour >= 0) & is_same_surface
         total += np.where(is_counted, off_plane, 0)
         count += is_counted
     return total / np.maximum(count, 1)
