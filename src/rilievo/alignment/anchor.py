@@ -25,9 +25,9 @@ GRID_ROWS, GRID_COLUMNS = 48, 64
 LEAST_PIXELS = 32
 """Least number of these pixels at which both maps have depth."""
 
-_GRID_STEPS, _GRID_DECADES = 121, 3.0
+_OFFSET_COUNT, _OFFSET_DECADES = 121, 3.0
 """Number of offsets that are tried first, from 10^-3 to 10^3 times the range of the values."""
-_LOW_QUANTILE = 0.05
+_IGNORED_FRACTION = 0.05
 """Fraction of the values at each end that is ignored: sky or outliers."""
 _MIN_SHIFTED_FRACTION = 1e-3
 """Least shifted value, as a fraction of the range; the logarithm needs a positive one."""
@@ -121,7 +121,7 @@ def anchor_values(x: Values, reference: Values, *, is_inverse: bool) -> Anchor:
             f"both predictions have depth at only {x.size} of {GRID_ROWS * GRID_COLUMNS} sampled "
             "pixels, which is too few to fit one to the other"
         )
-    low, high = np.quantile(x, _LOW_QUANTILE), np.quantile(x, 1 - _LOW_QUANTILE)
+    low, high = np.quantile(x, _IGNORED_FRACTION), np.quantile(x, 1 - _IGNORED_FRACTION)
     value_range = float(high - low)
     if value_range <= 0 or reference.min() == reference.max():
         raise CalibrationError(
@@ -161,9 +161,11 @@ def anchor_values(x: Values, reference: Values, *, is_inverse: bool) -> Anchor:
 
 def _minimize_near_range(cost: Callable[[float], float], log_range: float) -> float:
     """Log offset of least cost: the best of a grid around ``log_range``, then a golden section."""
-    grid = log_range + np.log(10) * np.linspace(-_GRID_DECADES, _GRID_DECADES, _GRID_STEPS)
-    best = int(np.argmin([cost(log_offset) for log_offset in grid]))
-    before, after = grid[max(best - 1, 0)], grid[min(best + 1, _GRID_STEPS - 1)]
+    decades = np.linspace(-_OFFSET_DECADES, _OFFSET_DECADES, _OFFSET_COUNT)
+    log_offsets = log_range + np.log(10) * decades
+    best = int(np.argmin([cost(log_offset) for log_offset in log_offsets]))
+    before = log_offsets[max(best - 1, 0)]
+    after = log_offsets[min(best + 1, _OFFSET_COUNT - 1)]
     return golden_argmin(cost, float(before), float(after))
 
 

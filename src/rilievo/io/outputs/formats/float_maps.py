@@ -20,7 +20,8 @@ from rilievo.io.outputs.sky import normals_mask
 from rilievo.io.outputs.writing import Stored, WriteJob, from_nan, with_nan
 from rilievo.records.depth_map import DepthMap
 
-_MAX_HEADER_BYTES = 64  # for each line of PFM's header, or for COLMAP's whole header
+_MAX_HEADER_BYTES = 64
+"""Most bytes of a line of PFM's header, or of COLMAP's whole header."""
 _SINTEL_TAG = np.float32(202021.25).astype("<f4").tobytes()
 """First bytes of Sintel's files, "PIEH"."""
 _COLMAP_HEADER = re.compile(rb"(\d{1,9})&(\d{1,9})&(\d)&")
@@ -62,8 +63,8 @@ def read_depth_dpt(path: Path, file_facts: FileFacts) -> Stored:
     with path.open("rb") as file:
         if file.read(len(_SINTEL_TAG)) != _SINTEL_TAG:
             raise ValueError("this is not a depth file of Sintel's form")
-        sides = [b"%d" % side for side in np.frombuffer(file.read(8), "<i4", 2).tolist()]
-        width, height = _parse_width_and_height(sides)
+        width, height = np.frombuffer(file.read(8), "<i4", 2).tolist()
+        _check_size(width, height)
         values = np.frombuffer(file.read(4 * width * height), "<f4").reshape(height, width)
     valid = values > 0
     return Stored(values=np.where(valid, values, np.float32(np.nan)), valid=valid)
@@ -124,7 +125,13 @@ def _read_colmap_planes(path: Path, channels: int) -> Float32[np.ndarray, "c h w
 
 
 def _parse_width_and_height(parts: Sequence[bytes]) -> tuple[int, int]:
+    """Parse the width and the height in a header; raise ``ValueError`` for an impossible size."""
     width, height = (int(part) for part in parts)
+    _check_size(width, height)
+    return width, height
+
+
+def _check_size(width: int, height: int) -> None:
+    """Raise ``ValueError`` for a size that rilievo does not write, as in a damaged header."""
     if not 0 < width * height <= MAX_PIXELS:
         raise ValueError(f"{width}x{height} pixels is not a size that rilievo writes")
-    return width, height

@@ -283,15 +283,17 @@ def _mean_colours(samples: UInt[np.ndarray, "h w"]) -> Pixels:
     """
     rows, columns = (length // _SAMPLES for length in samples.shape)
     samples_by_pixel = samples.reshape(rows, _SAMPLES, columns, _SAMPLES)
+    one_byte = np.uint32(8)  # [bits]
     even_sums = np.full((rows, columns), _ROUNDING, np.uint32)
     odd_sums = even_sums.copy()
     for row, column in np.ndindex(_SAMPLES, _SAMPLES):
         sample = samples_by_pixel[:, row, :, column]
         even_sums += sample & _EVEN_BYTES
-        odd_sums += (sample >> np.uint32(8)) & _EVEN_BYTES
+        odd_sums += (sample >> one_byte) & _EVEN_BYTES
     even_means = (even_sums >> _MEAN_SHIFT) & _EVEN_BYTES
     odd_means = (odd_sums >> _MEAN_SHIFT) & _EVEN_BYTES
-    means = even_means | (odd_means << np.uint32(8))
+    means = even_means | (odd_means << one_byte)
+    # Red, green and blue are the first three bytes; the fourth one is unused.
     return np.ascontiguousarray(means.view(np.uint8).reshape(rows, columns, 4)[..., :3])
 
 
