@@ -23,7 +23,12 @@ from rilievo.measure.measured_points import (
     metric_camera,
 )
 from rilievo.measure.measurements import Measurement, Quantity, measurement_with_range
-from rilievo.measure.object_sizes import MIN_OBJECT_PIXELS, ObjectExtents, object_extents
+from rilievo.measure.object_sizes import (
+    MIN_OBJECT_PIXELS,
+    ObjectExtents,
+    ObjectSizes,
+    object_extents,
+)
 from rilievo.measure.object_surface import (
     MAX_HIDDEN_FOOT_FRACTION,
     MIN_LEVEL_COSINE,
@@ -34,7 +39,12 @@ from rilievo.measure.object_surface import (
 from rilievo.measure.outlines import SIDE_QUANTILES
 from rilievo.measure.planes import TOLERANCES, Plane, plane_tolerance
 from rilievo.measure.region_measurements import RangedPoint, RegionMeasurement, UprightBox
-from rilievo.measure.region_ranges import focal_error_of_sizes, outline_errors, region_origin
+from rilievo.measure.region_ranges import (
+    OutlineErrors,
+    focal_error_of_sizes,
+    outline_errors,
+    region_origin,
+)
 from rilievo.measure.region_window import (
     PixelBox,
     WindowPixels,
@@ -151,15 +161,9 @@ class RegionMeasurer:
         extents = object_extents(surface, ends, axes, self.floor)
         size_error = math.hypot(distance.log_error, focal_error_of_sizes(self.prediction))
         errors = outline_errors(self.prediction)
-        sizes = extents.with_ranges(size_error, errors)
-        # What may belong to the object, or to what is beside it, makes the ranges wider.
-        whole, extents_of_whole = None, None
-        if separation.doubtful_mask is not None:
-            whole = object_surface(
-                self.camera, self.prediction.shape, pixels, separation.with_doubtful_parts(), up
-            )
-            extents_of_whole = self._extents_along(whole, axes)
-            sizes = sizes.spanning(extents_of_whole.with_ranges(size_error, errors))
+        extended = self._extended_surface(pixels, separation, up)
+        extended_extents = None if extended is None else self._extents_along(extended, axes)
+        sizes = _sizes_in_doubt(extents, extended_extents, size_error, errors)
         is_vertical_known = self.floor is not None or not np.array_equal(up, _PICTURE_UP)
         support_remarks = _cut_and_support_remarks(
             surface, is_standing=is_standing, is_vertical_known=is_vertical_known
@@ -173,13 +177,13 @@ class RegionMeasurer:
             width=sizes.width,
             height=sizes.height,
             depth=sizes.depth,
-            upright=self._upright_box(surface, whole, axes, distance.log_error, size_error),
+            upright=self._upright_box(surface, extended, axes, distance.log_error, size_error),
             remarks=(
                 *camera_and_point_remarks(self.prediction, (box.corners[:2], box.corners[2:])),
                 *support_remarks,
                 *_small_box_remarks(pixels, separation),
                 *_hidden_part_remarks(separation, extents),
-                *_doubtful_part_remarks(extents, extents_of_whole),
+                *_doubtful_part_remarks(extents, extended_extents),
                 *_blur_remarks(pixels.blur_width),
                 *instrument_remarks(self.prediction),
             ),
@@ -310,6 +314,15 @@ class RegionMeasurer:
         low, high = ends[:, 1]
         return bool(abs(low + self.floor.height) <= MAX_HIDDEN_FOOT_FRACTION * (high - low))
 
+    def _extended_surface(
+        self, pixels: WindowPixels, separation: Separation, up: Vector
+    ) -> ObjectSurface | None:
+        """Surface of an object with the parts that may belong to it; None if there are none."""
+        if separation.doubtful_mask is None:
+            return None
+        extended = separation.with_doubtful_parts()
+        return object_surface(self.camera, self.prediction.shape, pixels, extended, up)
+
     def _extents_along(self, surface: ObjectSurface, axes: Matrix) -> ObjectExtents:
         """Lengths of an object along axes to the right, up and forward."""
         ends, _ = ends_on_support(surface, axes)
@@ -318,14 +331,15 @@ class RegionMeasurer:
     def _upright_box(
         self,
         surface: ObjectSurface,
-        whole: ObjectSurface | None,
+        extended: ObjectSurface | None,
         view_axes: Matrix,
         distance_error: float,
         size_error: float,
     ) -> UprightBox | None:
         """Fit a box with vertical edges around an object, which covers the least floor area.
 
-        ``whole`` is the surface with doubtful parts, if there are any.
+        ``extended`` is the surface with doubtful parts, which widens the ranges; None if there are
+        none.
 
         Return None if no floor is visible.
         """
@@ -347,10 +361,8 @@ class RegionMeasurer:
         ]
         extents = object_extents(surface, ends, axes, self.floor)
         errors = outline_errors(self.prediction).turned(yaw)
-        sizes = extents.with_ranges(size_error, errors)
-        if whole is not None:
-            extents_of_whole = self._extents_along(whole, axes)
-            sizes = sizes.spanning(extents_of_whole.with_ranges(size_error, errors))
+        extended_extents = None if extended is None else self._extents_along(extended, axes)
+        sizes = _sizes_in_doubt(extents, extended_extents, size_error, errors)
         degrees = math.degrees(yaw)
         return UprightBox(
             centre=_ranged_point(ends.mean(axis=0) @ axes, distance_error),
@@ -485,21 +497,36 @@ def _hidden_part_remarks(separation: Separation, extents: ObjectExtents) -> tupl
     return tuple(remarks)
 
 
+def _sizes_in_doubt(
+    extents: ObjectExtents,
+    extended_extents: ObjectExtents | None,
+    size_error: float,
+    errors: OutlineErrors,
+) -> ObjectSizes:
+    """Sizes of an object, with ranges that also contain those with its doubtful parts.
+
+    ``extended_extents`` are the lengths with these parts; None if there are none.
+    """
+    sizes = extents.with_ranges(size_error, errors)
+    if extended_extents is None:
+        return sizes
+    return sizes.spanning(extended_extents.with_ranges(size_error, errors))
+
+
 _LONG_DOUBTFUL_PART = 1.05
 """Length with doubtful parts, over the length without them, from which on a remark says so."""
 
 
 def _doubtful_part_remarks(
-    extents: ObjectExtents, extents_of_whole: ObjectExtents | None
+    extents: ObjectExtents, extended_extents: ObjectExtents | None
 ) -> tuple[str, ...]:
     """Remark on parts that may belong to an object; none if they hardly change its sizes."""
-    if extents_of_whole is None:
+    if extended_extents is None:
         return ()
-    without = extents.visible_lengths
-    with_parts = extents_of_whole.visible_lengths
-    if not np.any(with_parts > _LONG_DOUBTFUL_PART * without):
+    lengths = extended_extents.visible_lengths
+    if not np.any(lengths > _LONG_DOUBTFUL_PART * extents.visible_lengths):
         return ()
-    width, height, depth = with_parts.tolist()
+    width, height, depth = lengths.tolist()
     remark = (
         "the depth runs on from the object to what is beside or behind it, so it is not sure where "
         f"the object ends: with these parts, it is {width:.2g} m wide, {height:.2g} m high and "

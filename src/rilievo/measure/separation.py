@@ -125,24 +125,21 @@ def separate_object(window: RegionWindow, floor: Plane | None) -> Separation:
         object_mask, part_count = _object_in_box(window, components, is_in_front)
     else:
         object_mask, part_count = _object_in_mask(components)
-    is_exact = all(plane.tolerance <= TOLERANCES[0] for plane in removed_planes)
-    if window.has_mixed_pixels or not is_exact:
-        adjoining = _find_adjoining_surfaces(window, object_mask, removed_planes)
-        object_mask = object_mask & ~adjoining.outside & ~adjoining.doubtful
-    else:
-        adjoining = None
+    adjoining = _find_adjoining_surfaces(window, object_mask, removed_planes)
     return Separation(
-        object_mask=object_mask,
+        object_mask=object_mask & ~adjoining.outside & ~adjoining.doubtful,
         planes=removed_planes,
         part_count=part_count,
         is_soft=False,
-        doubtful_mask=None if adjoining is None else adjoining.doubtful_or_none,
+        doubtful_mask=adjoining.doubtful if adjoining.doubtful.any() else None,
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _AdjoiningSurfaces:
     """Pixels connected with an object that show what it touches in the picture.
+
+    No pixel is in both masks.
 
     Attributes:
         outside: Pixels of the floor and of the background.
@@ -152,28 +149,26 @@ class _AdjoiningSurfaces:
     outside: Mask
     doubtful: Mask
 
-    @property
-    def doubtful_or_none(self) -> Mask | None:
-        """The doubtful pixels; None if there are none."""
-        return self.doubtful if self.doubtful.any() else None
-
 
 _FOOT_HEIGHT = 0.05
 """Height above the surface on which an object stands, over that of its top, up to which pixels may
 show this surface. A sensor shows a floor with bumps, above all where it meets an object."""
 _TOP_HEIGHT_QUANTILE = 0.98
-"""Quantile of the heights of an object's pixels that is the height of its top."""
+"""Quantile of the heights of an object's pixels that is the height of its top. Single pixels above
+it do not count."""
 _MAX_ENDED_OUTLINE = 0.2
-"""Fraction of the outline of a part, without its lower side, beyond which the surface goes on, up
-to which the part shows the object."""
+"""Fraction of a part's outline beyond which the surface goes on, up to which the part shows the
+object. Depth ends all around an object, except where something close behind it is seen."""
 _MIN_CONTINUED_OUTLINE = 0.5
-"""The same fraction from which on a small part shows the surface that goes on."""
+"""The same fraction from which on a small part shows the floor or the background. Half is enough,
+because so few pixels seldom set a size."""
 _MIN_SURELY_CONTINUED_OUTLINE = 0.8
-"""The same fraction from which on a part of any size shows it."""
+"""The same fraction from which on a part of any size shows them. In between, it is doubtful."""
 _MAX_SMALL_PART_FRACTION = 0.05
 """Most pixels of a small part, over those of the object."""
 _PEEL_WIDTH = 4.0
-"""Width of what is removed at an outline beyond which the surface goes on, over that of edges."""
+"""Width of the strip along an outline beyond which the surface goes on, over the width of edges.
+Within it, pixels mix the object with what is beside it, even if the rest shows the object."""
 
 
 def _find_adjoining_surfaces(
@@ -182,56 +177,88 @@ def _find_adjoining_surfaces(
     """Find the pixels that depth without clear edges connects with an object.
 
     A sensor's depth melts from the foot of an object into the floor, and from its sides into a near
-    background. Parts away from the most frequent distance, or just above the floor, may be such
-    pixels. They are, if the surface goes on beyond their outline, while an object ends there.
+    background. The depth does not jump there, and these pixels lie off the planes, so they are
+    still in the mask of the object. They can be
+
+    * at the foot: little above or below the surface on which the object stands, or
+    * off the mode: away from the most frequent distance of the object.
+
+    Such a part shows the floor or the background if its surface goes on beyond the outline of the
+    mask. If it shows the object, it ends there. See ``_judge_parts``.
     """
     nothing = np.zeros_like(object_mask)
-    if not object_mask.any():
-        return _AdjoiningSurfaces(outside=nothing, doubtful=nothing)
-    log_distance = window.log_distance
+    none_found = _AdjoiningSurfaces(outside=nothing, doubtful=nothing)
+    if _has_clear_edges(window, planes) or not object_mask.any():
+        return none_found
+    at_mode = _part_at_mode(window, object_mask)
+    is_at_foot = _is_at_foot(window, at_mode, planes)
+    if not (at_mode & ~is_at_foot).any():
+        return none_found
+
+    # At the foot, the side of an object and the floor below it are connected, so they are judged
+    # one after the other.
+    pairs = _find_neighbour_pairs(window.log_distance, window.valid)
+    foot = _judge_parts(window, object_mask, object_mask & is_at_foot, pairs)
+    off_mode = _judge_parts(window, object_mask, object_mask & ~at_mode & ~is_at_foot, pairs)
+    return _AdjoiningSurfaces(
+        outside=foot.outside | off_mode.outside, doubtful=foot.doubtful | off_mode.doubtful
+    )
+
+
+def _has_clear_edges(window: RegionWindow, planes: Sequence[Plane]) -> bool:
+    """Whether depth is as exact as a renderer's: no pixel mixes two surfaces, and planes are flat.
+
+    Depth then jumps wherever an object ends, or bends where it meets a plane.
+    """
+    are_exact = all(plane.tolerance <= TOLERANCES[0] for plane in planes)
+    return are_exact and not window.has_mixed_pixels
+
+
+def _part_at_mode(window: RegionWindow, object_mask: Mask) -> Mask:
+    """Pixels of an object around its most frequent distance."""
     valley = VALLEY_IN_BOX if window.is_box else VALLEY_IN_MASK
     at_mode = np.zeros_like(object_mask)
     at_mode[object_mask] = mask_around_mode(
-        log_distance[object_mask], window.weights[object_mask], valley
+        window.log_distance[object_mask], window.weights[object_mask], valley
     )
-    object_size = int(object_mask.sum())
-    is_low = _is_at_foot(window, at_mode, planes)
-    suspected = object_mask & (~at_mode | is_low)
-    if not suspected.any() or not (object_mask & ~suspected).any():
-        return _AdjoiningSurfaces(outside=nothing, doubtful=nothing)
+    return at_mode
 
-    pairs = _find_neighbour_pairs(log_distance, window.valid)
-    outside, doubtful = nothing, nothing
+
+def _judge_parts(
+    window: RegionWindow, object_mask: Mask, parts: Mask, pairs: "_NeighbourPairs"
+) -> _AdjoiningSurfaces:
+    """Tell for each connected part of an object's mask whether it shows the object.
+
+    This follows from the fraction of its outline beyond which its surface goes on. Where it goes on
+    along a part of the outline only, a strip of pixels at this part is left out.
+    """
+    labels = _component_labels(parts, pairs)
+    outline = _outline_of_parts(window, object_mask, parts)
+    continued = outline.continued_fractions(labels)
+    object_size = int(object_mask.sum())
+    sizes = np.bincount(labels[parts.reshape(-1)], minlength=labels.size)
+
+    is_small = sizes <= _MAX_SMALL_PART_FRACTION * object_size
+    min_continued = np.where(is_small, _MIN_CONTINUED_OUTLINE, _MIN_SURELY_CONTINUED_OUTLINE)
+    # Where edges are wide, specks show mixtures. Where they are sharp, the rim of a round object.
+    is_speck = sizes < _MIN_COMPONENT_FRACTION * object_size
     has_wide_edges = window.edge_width > SHARP_EDGE_WIDTH
-    peel_width = math.ceil(_PEEL_WIDTH * window.edge_width)
-    # The side of an object and the floor below it are told apart.
-    for parts in (is_low & object_mask, suspected & ~is_low):
-        labels = _component_labels(parts, pairs)
-        outline = _outline_of_parts(window, object_mask, parts)
-        counts = np.bincount(labels, outline.side_counts.reshape(-1), minlength=labels.size)
-        continued_counts = np.bincount(
-            labels, outline.continued_counts.reshape(-1), minlength=labels.size
-        )
-        continued = continued_counts / np.maximum(counts, 1)
-        sizes = np.bincount(labels[parts.reshape(-1)], minlength=labels.size)
-        # Where edges are sharp, specks show the rim of a round object.
-        is_speck = has_wide_edges & (sizes < _MIN_COMPONENT_FRACTION * object_size)
-        is_small = sizes <= _MAX_SMALL_PART_FRACTION * object_size
-        min_continued = np.where(is_small, _MIN_CONTINUED_OUTLINE, _MIN_SURELY_CONTINUED_OUTLINE)
-        is_outside = is_speck | (continued >= min_continued)
-        is_doubtful = ~is_outside & (continued > _MAX_ENDED_OUTLINE)
-        # Where the surface of another part goes on, its last pixels still mix two surfaces.
-        peeled = dilated(outline.continued_counts > 0, peel_width)
-        outside = outside | (parts & (is_outside[labels].reshape(parts.shape) | peeled))
-        doubtful = doubtful | (parts & is_doubtful[labels].reshape(parts.shape))
-    doubtful = doubtful & ~outside
+    is_outside = (continued >= min_continued) | (is_speck & has_wide_edges)
+    is_doubtful = ~is_outside & (continued > _MAX_ENDED_OUTLINE)
+
+    strip_width = math.ceil(_PEEL_WIDTH * window.edge_width)
+    strip = dilated(outline.continued_counts > 0, strip_width)
+    outside = parts & (is_outside[labels].reshape(parts.shape) | strip)
+    doubtful = parts & is_doubtful[labels].reshape(parts.shape) & ~outside
     return _AdjoiningSurfaces(outside=outside, doubtful=doubtful)
 
 
 def _is_at_foot(window: RegionWindow, at_mode: Mask, planes: Sequence[Plane]) -> Mask:
     """Pixels that lie on the surface below an object, or little above or below it.
 
-    Heights are compared with that of the object's top.
+    This surface is the level plane that is nearest to the lower end of ``at_mode``. Heights above a
+    plane are in units of the camera's height above it, and only their ratio to that of the object's
+    top matters.
     """
     heights_above_planes = [
         -plane.relative_offsets(window.flat_points).reshape(at_mode.shape)
@@ -240,7 +267,11 @@ def _is_at_foot(window: RegionWindow, at_mode: Mask, planes: Sequence[Plane]) ->
     ]
     if not heights_above_planes:
         return np.zeros_like(at_mode)
-    heights = min(heights_above_planes, key=lambda each: abs(np.quantile(each[at_mode], 0.01)))
+
+    def height_of_foot(heights: Float64[np.ndarray, "h w"]) -> float:
+        return abs(float(np.quantile(heights[at_mode], 0.01)))
+
+    heights = min(heights_above_planes, key=height_of_foot)
     top_height = float(np.quantile(heights[at_mode], _TOP_HEIGHT_QUANTILE))
     return np.abs(heights) < _FOOT_HEIGHT * top_height
 
@@ -253,32 +284,46 @@ _MIN_SUPPORT_COSINE = math.cos(math.radians(50))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _PartOutline:
-    """Sides of pixels on the outline of parts, and how many of them the surface goes on beyond.
+    """Outline of the parts of an object, counted in sides of pixels.
 
     Sides to the left, to the right and above count if depth is known beyond them. Below, an object
     may touch what it stands on.
+
+    Attributes:
+        side_counts: Number of sides of each pixel on the outline.
+        continued_counts: Number of these sides beyond which the surface goes on.
     """
 
     side_counts: Int[np.ndarray, "h w"]
     continued_counts: Int[np.ndarray, "h w"]
 
+    def continued_fractions(self, labels: Int[np.ndarray, "n"]) -> Values:
+        """Fraction of the outline of each part beyond which the surface goes on, by label."""
+        counts = np.bincount(labels, self.side_counts.reshape(-1), minlength=labels.size)
+        continued = np.bincount(labels, self.continued_counts.reshape(-1), minlength=labels.size)
+        return continued / np.maximum(counts, 1)
+
 
 def _outline_of_parts(window: RegionWindow, object_mask: Mask, parts: Mask) -> _PartOutline:
-    """Find the outline of parts of an object."""
+    """Find the outline of parts of an object.
+
+    The surface of a pixel goes on beyond the outline if log distance hardly changes up to a pixel
+    outside of the object. As a blurred edge may lie in between, this pixel is as far away as the
+    edge is wide, and the distance may change by half of its largest step for each pixel of the way.
+    """
     log_distance = window.log_distance
     max_step = largest_surface_step(log_depth_noise(log_distance, window.valid))
-    # Beside the object, a blurred edge may melt into what is behind it, so we look beyond the edge.
     reach = math.ceil(_BLURRED_BORDER_WIDTH * window.edge_width)
-    max_rise = max(1.0, reach / 2) * max_step
+    max_change = max(1.0, reach / 2) * max_step
     side_counts = np.zeros(parts.shape, int)
     continued_counts = np.zeros(parts.shape, int)
     for down, right in _SIDES.values():
-        to_beyond = (-down * reach, -right * reach)
+        back = (-down * reach, -right * reach)  # moves the pixel beyond to the one on the outline
         is_side = parts & ~shifted(object_mask, -down, -right)
-        is_side &= shifted(window.valid & ~object_mask, *to_beyond)
-        rise = np.abs(log_distance - np.roll(log_distance, to_beyond, (0, 1)))
+        is_side &= shifted(window.valid & ~object_mask, *back)
+        change = np.abs(log_distance - np.roll(log_distance, back, (0, 1)))
         side_counts += is_side
-        continued_counts += is_side & (rise <= max_rise)
+        continued_counts += is_side & (change <= max_change)
     return _PartOutline(side_counts=side_counts, continued_counts=continued_counts)
 
 
