@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 
 import rilievo
 from rilievo.measure import Measurement, RegionMeasurement
-from support.traced_objects import Cuboid, TracedScene, View, trace_scene
+from support.traced_objects import Cuboid, Cylinder, TracedScene, View, trace_scene
 
 DATA = os.environ.get("RILIEVO_DATA")
 NEEDS_FRAMES = pytest.mark.skipif(
@@ -55,6 +55,25 @@ def test_floor_at_the_foot_of_an_object_does_not_widen_it(x: float, looseness: f
     assert contains(found.height, scene.sizes["height"]), found
     if found.width.high > 1.2 * scene.sizes["width"]:
         assert any("not sure where the object ends" in remark for remark in found.remarks)
+
+
+@pytest.mark.parametrize("change", ["reduced", "blurred", "noisy"])
+def test_the_low_base_of_a_lamp_is_not_floor_where_planes_are_flat(change: str) -> None:
+    base = Cylinder(base=(0.1, 0, 2.2), radius=0.18, height=0.04)
+    post = Cylinder(base=(0.1, 0.04, 2.2), radius=0.05, height=1.2)
+    scene = trace_scene([base, post], view=View(height=1.2, pitch=12), wall=4.0)
+    noise = np.random.default_rng(0).standard_normal(scene.depth.shape)
+    depth = {
+        "reduced": scene.depth[::2, ::2],
+        "blurred": 1 / gaussian_filter(1 / scene.depth, 1),
+        "noisy": scene.depth * np.exp(0.003 * noise),
+    }[change]
+    photo = np.full((*scene.depth.shape, 3), 128, np.uint8)
+    prediction = rilievo.Prediction.from_depth(photo, depth, scene.camera, depth_error="1%")
+    for looseness in (0.0, 0.05):
+        found = prediction.measure_box(scene.tight_box(looseness))
+        assert found.width.value == pytest.approx(scene.sizes["width"], rel=0.08), found
+        assert contains(found.height, scene.sizes["height"]), found
 
 
 def parcel(name: str, box: tuple[float, float, float, float]) -> RegionMeasurement:

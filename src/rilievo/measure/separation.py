@@ -188,7 +188,7 @@ def _find_adjoining_surfaces(
     """
     nothing = np.zeros_like(object_mask)
     none_found = _AdjoiningSurfaces(outside=nothing, doubtful=nothing)
-    if _has_clear_edges(window, planes) or not object_mask.any():
+    if _are_planes_flat(window, planes) or not object_mask.any():
         return none_found
     at_mode = _part_at_mode(window, object_mask)
     is_at_foot = _is_at_foot(window, at_mode, planes)
@@ -205,13 +205,15 @@ def _find_adjoining_surfaces(
     )
 
 
-def _has_clear_edges(window: RegionWindow, planes: Sequence[Plane]) -> bool:
-    """Whether depth is as exact as a renderer's: no pixel mixes two surfaces, and planes are flat.
+def _are_planes_flat(window: RegionWindow, planes: Sequence[Plane]) -> bool:
+    """Whether depth on planes is as exact as a renderer's, apart from noise of single pixels.
 
-    Depth then jumps wherever an object ends, or bends where it meets a plane.
+    A sensor that lets depth run on from one surface into another also shows bumps on planes. In
+    exact depth, also if it is blurred or reduced in size, pixels just above the floor show a low
+    part of the object, such as the base of a lamp.
     """
-    are_exact = all(plane.tolerance <= TOLERANCES[0] for plane in planes)
-    return are_exact and not window.has_mixed_pixels
+    max_tolerance = max(TOLERANCES[0], window.noise)
+    return all(plane.tolerance <= max_tolerance for plane in planes)
 
 
 def _part_at_mode(window: RegionWindow, object_mask: Mask) -> Mask:

@@ -477,6 +477,7 @@ function separated(window, floor) {
   if (floor) add([floor]);
   const { left, accepted } = withoutPlanes(window, planes);
   const own = partsOfBox(window, window.noise > LEAST_NOISE ? withoutSpecks(left.slice(), window) : left, accepted);
-  const isExact = !window.hasMixtures && accepted.every(({ tolerance }) => tolerance <= TOLERANCES[0]);
-  return { ...(isExact ? { own } : withoutAdjoining(window, own, accepted)), planes: accepted, isSoft: false };
+  // A sensor that lets depth run on from one surface into another also shows bumps on planes.
+  const isFlat = accepted.every(({ tolerance }) => tolerance <= Math.max(TOLERANCES[0], window.noise));
+  return { ...(isFlat ? { own } : withoutAdjoining(window, own, accepted)), planes: accepted, isSoft: false };
 }
