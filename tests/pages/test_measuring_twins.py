@@ -1,6 +1,7 @@
 """Functions with which a saved page measures against those of Python that they repeat."""
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from rilievo.io.json_record import to_json
 from rilievo.measure.depth_noise import log_depth_noise, smooth_depth, smoothing_radius
 from rilievo.measure.masks import eroded, without_specks
 from rilievo.measure.measurements import Measurement, Quantity
+from rilievo.measure.object_sizes import ObjectExtent
 from rilievo.measure.page_terms import page_terms
 from rilievo.measure.planes import fit_planes
 from rilievo.measure.polygons import require_simple_outline
@@ -26,6 +28,7 @@ from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.instruments import DepthSource, make_instrument
 from support.browser import chromium
 from support.predictions import MADE_BY
+from support.traced_objects import varied_scene
 
 SCRIPTS = Path(__file__).parents[2] / "src/rilievo/pages/surface_view"
 NAMES = (
@@ -235,3 +238,56 @@ def test_objects_in_boxes_have_the_sizes_of_python(call: Call, source: str, chan
         lengths = [found["value"], *(each["seen"] for each in found["sizes"])]
         measured = [each.value for each in (expected.distance, expected.width, expected.height)]
         assert lengths == pytest.approx(measured, rel=1e-5), box
+
+
+def page_range(
+    size: dict[str, float], distance_error: float, outline_error: float
+) -> tuple[float, float]:
+    """Ends of the range of a size that the page found, by log errors."""
+    extent = ObjectExtent(
+        visible_length=size["seen"],
+        max_length=size["longest"],
+        border_error=size["border"],
+        gap_width=size["gap"],
+    )
+    length = extent.with_range(distance_error, outline_error)
+    return length.low, length.high
+
+
+def test_floor_and_wall_that_join_an_object_change_its_ranges_as_in_python(call: Call) -> None:
+    """Depth of a sensor that melts where two surfaces are close, with bumps on the floor."""
+    scene = varied_scene(3001)
+    melted = gaussian_filter(1 / scene.depth, 4)
+    is_close = np.abs(np.log(melted * scene.depth)) < 0.12
+    bumps = gaussian_filter(np.random.default_rng(0).standard_normal(melted.shape), 20)
+    values = (1 + 0.004 * bumps / bumps.std()) / np.where(is_close, melted, 1 / scene.depth)
+    prediction = Prediction(
+        depth_or_none=DepthMap(values=values.astype(np.float32), kind=DepthKind.METRIC),
+        camera=scene.camera,
+        instrument=make_instrument(DepthSource.DEPTH_MAP, "1%"),
+        made_by=MADE_BY,
+    )
+    facts = page_facts(prediction)
+    (height, width), lens = values.shape, scene.camera.K
+    facts["form"] |= {"rows": height, "columns": width, "height": height, "width": width}
+    facts["form"] |= {"fx": lens[0, 0], "fy": lens[1, 1], "cx": lens[0, 2], "cy": lens[1, 2]}
+    extensions = []
+    for looseness in (0.0, 0.05):
+        box = scene.tight_box(looseness)
+        facts["things"] = [{"what": "box", "points": (box[:2], box[2:]), "metres": None}]
+        found = call("ruler(facts.depth, facts.form, facts.terms)(facts.things).texts", facts)
+        expected = prediction.measure_box(box)
+        sizes = f"{expected.width.text} wide, {expected.height.text} high"
+        assert found == [f"{expected.distance.text} away, {sizes}"], looseness
+        facts["box"] = (box[:2], box[2:])
+        thing = call("boxedThing(facts.depth, facts.form, facts.terms, facts.box)", facts)
+        error = math.log(expected.distance.high / expected.distance.value)
+        of_outline = facts["terms"]["outline"]
+        measured_sizes = (expected.width, expected.height)
+        for size, outline, measured in zip(thing["sizes"], of_outline, measured_sizes, strict=True):
+            extended = size.get("extended", size)
+            ranges = [page_range(each, error, outline) for each in (size, extended)]
+            assert min(low for low, _ in ranges) == pytest.approx(measured.low, rel=1e-4)
+            assert max(high for _, high in ranges) == pytest.approx(measured.high, rel=1e-4)
+            extensions.append(extended["seen"] / size["seen"])
+    assert max(extensions) > 1.2

@@ -335,10 +335,15 @@ function ruler(depth, form, terms) {
     // A wrong focal length changes the foot's distance too.
     const ofNetwork = () => (!byFoot ? byDepth() : terms.size_focal ? Math.max(byDepth(), scaleError) : scaleError);
     const expected = instrument ? Math.hypot(Math.log1p(instrument.distance(at.map((axis) => by * axis))), fact ? Math.log1p(knownError) : 0) : ofNetwork();
-    const [far, wide, high] = [{ seen: value, longest: value, gap: 0, border: 0 }, ...sizes].map(({ seen, longest, gap, border }, which) => {
+    // A length with its range, by the position of its quantity.
+    const lengthOf = ({ seen, longest, gap, border }, which) => {
       const error = which ? Math.hypot(expected, terms.size_focal) : expected;
       const metres = by * seen, wide = Math.exp(Math.hypot(error, which ? terms.outline[which - 1] : 0, seen > 0 ? Math.log1p(border / seen) : 0));
-      return ranged(" m", metres, metres / wide, Math.max((metres + by * gap) * wide, by * longest * Math.exp(error)));
+      return [metres, metres / wide, Math.max((metres + by * gap) * wide, by * longest * Math.exp(error))];
+    };
+    const [far, wide, high] = [{ seen: value, longest: value, gap: 0, border: 0 }, ...sizes].map((each, which) => {
+      const [metres, low, high] = lengthOf(each, which), [, lowExtended, highExtended] = each.extended ? lengthOf(each.extended, which) : [metres, low, high];
+      return ranged(" m", metres, Math.min(low, lowExtended), Math.max(high, highExtended));
     });
     return `${far} away, ${wide} wide, ${high} high`;
   }

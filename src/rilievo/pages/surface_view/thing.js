@@ -177,31 +177,42 @@ function floorPlane(window, { normal, height }) {
   return { m, tolerance: toleranceOf(misses) };
 }
 
-// Distance, width and height in the unit of depth, by the corners of the box; null of too little depth. Each size is
-// that of the part seen, and the longest that the whole may have. `scale` is what distances are multiplied by where
-// the street tells them, and `scaleError` their error then.
-function boxedThing(depth, form, terms, corners) {
-  const window = windowOf(depth, form, terms, corners), { ray } = lensOf(form), size = (vector) => Math.hypot(...vector);
-  if (!window) return null;
-  const { own, doubtful, planes, isSoft } = separated(window, terms.floor ? floorPlane(window, terms.floor) : null);
-  const pixels = listOf(own.length, (at) => at).filter((at) => own[at]);
-  if (pixels.length < FEWEST) return null;
-  const points = pixels.map((at) => [0, 1, 2].map((axis) => window.points[3 * at + axis])), outline = outlineOf(window, own, isSoft, form), far = points.map(size);
-  const up = upwards(terms.floor, planes), looks = isInside(form) ? outline.middle : [0, 0, 1], forward = looks.map((axis, at) => axis - dot(looks, up) * up[at]), ahead = forward.map((axis) => axis / size(forward));
-  const across = cross(ahead, up), [left, right] = endsAlong(outline, across, outline.rows), [low, high] = endsAlong(outline, up, outline.columns);
+// Width and height of pixels of an object: of the part seen, the longest that the whole may have, the gaps without depth
+// beside it, and the error of its border. `axes` are directions to the right, up and forward.
+function extentsOf(window, own, outline, { planes, isSoft }, form, terms, [across, up, ahead]) {
+  const pixels = listOf(own.length, (at) => at).filter((at) => own[at]), points = pixels.map((at) => [0, 1, 2].map((axis) => window.points[3 * at + axis]));
+  const [left, right] = endsAlong(outline, across, outline.rows), [low, high] = endsAlong(outline, up, outline.columns);
   const reaches = (places, last) => [places.some((each) => each < window.step), places.some((each) => each > last - 1 - window.step)];
   const [isCutLeft, isCutRight] = reaches(pixels.map((at) => window.u[at]), form.width), [isCutTop, isCutBottom] = reaches(pixels.map((at) => window.v[at]), form.height);
   const level = standingLevel(points, planes, up, across, ahead, right - left, [low, high], isCutBottom);
   const foot = level === null ? low : isSoft ? Math.min(low, level) : level, width = right - left, height = high - foot, most = LONGEST * Math.max(width, height);
   const tallest = isCutTop ? most : isCutBottom ? Math.max(height, terms.floor ? high + terms.floor.height : most) : height;
-  const whole = doubtful?.some((each) => each) ? outlineOf(window, own.map((each, at) => each | doubtful[at]), isSoft, form) : null, span = ([first, last]) => last - first;
-  const wholeWidth = whole ? span(endsAlong(whole, across, whole.rows)) : 0, wholeHeight = whole ? span(endsAlong(whole, up, whole.columns)) : 0;
+  const [besideWidth, besideHeight] = [outline.gaps[0] + outline.gaps[1], outline.gaps[2] + outline.gaps[3]], border = Math.SQRT2 * outline.border;
+  return [{ seen: width, longest: isCutLeft || isCutRight ? most : width, gap: besideWidth, border }, { seen: height, longest: tallest, gap: besideHeight, border }];
+}
+
+// Distance, width and height in the unit of depth, by the corners of the box; null of too little depth. Each size is
+// that of the part seen, and the longest that the whole may have. `extended` is the size with parts that may show the
+// object or what is beside it. `scale` is what distances are multiplied by where the street tells them, and `scaleError`
+// their error then.
+function boxedThing(depth, form, terms, corners) {
+  const window = windowOf(depth, form, terms, corners), { ray } = lensOf(form), size = (vector) => Math.hypot(...vector);
+  if (!window) return null;
+  const separation = separated(window, terms.floor ? floorPlane(window, terms.floor) : null), { own, doubtful, planes, isSoft } = separation;
+  const pixels = listOf(own.length, (at) => at).filter((at) => own[at]);
+  if (pixels.length < FEWEST) return null;
+  const outline = outlineOf(window, own, isSoft, form), far = pixels.map((at) => size([0, 1, 2].map((axis) => window.points[3 * at + axis])));
+  const up = upwards(terms.floor, planes), looks = isInside(form) ? outline.middle : [0, 0, 1], forward = looks.map((axis, at) => axis - dot(looks, up) * up[at]), ahead = forward.map((axis) => axis / size(forward));
+  const extents = (mask, itsOutline) => extentsOf(window, mask, itsOutline, separation, form, terms, [cross(ahead, up), up, ahead]);
+  const sizes = extents(own, outline);
+  if (doubtful?.some((each) => each)) {
+    const whole = own.map((each, at) => each | doubtful[at]);
+    extents(whole, outlineOf(window, whole, isSoft, form)).forEach((each, at) => { sizes[at].extended = each; });
+  }
   const [bottom, middle, near] = [Math.max(corners[0][1], corners[1][1]), quantile(far, 0.5), quantile(far, NEAREST)];
   const line = ray([(corners[0][0] + corners[1][0]) / 2, bottom]), drop = terms.floor ? -dot(line, terms.floor.normal) / size(line) : 0;
-  const [besideWidth, besideHeight] = [outline.gaps[0] + outline.gaps[1], outline.gaps[2] + outline.gaps[3]];
   const isFoot = terms.is_street && drop > LEAST_DROP && bottom <= form.height - 2;
-  return { value: middle, at: outline.middle,
-    sizes: [[width, Math.max(isCutLeft || isCutRight ? most : width, wholeWidth), besideWidth], [height, Math.max(tallest, wholeHeight), besideHeight]].map(([seen, longest, gap]) => ({ seen, longest, gap, border: Math.SQRT2 * outline.border })),
+  return { value: middle, at: outline.middle, sizes,
     scale: isFoot ? terms.floor.height / drop / Math.sqrt(near * middle) : 0,
     scaleError: isFoot ? Math.hypot(FOOT_ERROR, TILT_ERROR / drop) : 0 };
 }
