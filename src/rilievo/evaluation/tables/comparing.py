@@ -118,7 +118,11 @@ def shared_images(runs: Mapping[str, Evaluation], *, common: bool) -> tuple[str,
     ids_by_run = {name: {score.id for score in run.scores} for name, run in runs.items()}
     shared = set.intersection(*ids_by_run.values())
     if not shared:
-        raise InputError("no image has a score in every run, so there is nothing to compare")
+        examples = [f"'{run.scores[0].id}' in {name}" for name, run in runs.items() if run.scores]
+        raise InputError(
+            "no image has a score in every run, so there is nothing to compare; ids must be equal, "
+            f"but the first ones are {printable(', '.join(examples))}"
+        )
     first_name, *other_names = runs
     first_ids = ids_by_run[first_name]
     for name in other_names:
