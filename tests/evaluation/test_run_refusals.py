@@ -8,12 +8,13 @@ import pytest
 
 from rilievo.errors import InputError, MissingExtraError, OptionError, OutputError
 from rilievo.evaluation.evaluation_folder import read_evaluation
+from rilievo.evaluation.evaluation_run import evaluate
 from rilievo.evaluation.options import EvaluateOptions
 from rilievo.evaluation.records import Unscored
 from rilievo.io.verification import verify
 from rilievo.models import load_model
 from rilievo.version import PROCESSING
-from support.tiny_evaluation import run_tiny, write_predictions
+from support.tiny_evaluation import TINY, run_tiny, write_predictions
 from support.tiny_networks import MakeNetwork
 
 
@@ -358,3 +359,22 @@ def test_results_for_another_root_stay_but_a_dataset_may_move(root: Path, tmp_pa
     assert read_evaluation(tmp_path / "out") == found
     shutil.rmtree(root)
     assert run_tiny(None, other, **given).summaries == found.summaries
+
+
+def test_images_without_a_score_for_one_reason_are_named_a_few_times_only(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = tmp_path / "theirs"
+    write_predictions(root, theirs)
+    *missing, _ = sorted(theirs.rglob("*.npy"))
+    for path in missing:
+        path.unlink()
+    options = EvaluateOptions(
+        dataset=TINY, output=tmp_path / "out", predictions=theirs, kind="metric"
+    )
+    found = evaluate(None, "depth", root, options)
+    assert len(found.unscored) == 5
+    shown = capsys.readouterr().err
+    assert shown.count("there is no prediction for this image") == 3
+    assert shown.count("more images have no score for this reason") == 1
+    assert any("and 4 more)" in warning for warning in found.warnings)

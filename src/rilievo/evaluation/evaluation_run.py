@@ -1,6 +1,7 @@
 """Evaluate a model or stored predictions: plan, predict, score, summarise and write."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -37,6 +38,7 @@ from rilievo.evaluation.selection import Selection
 from rilievo.evaluation.summaries import (
     ScoreAccumulator,
     evaluation_remarks,
+    mask_reason,
     pools_median_angle,
 )
 from rilievo.io.depth.interpretation import DepthInterpretation
@@ -45,6 +47,8 @@ from rilievo.predicting.summary import Tally
 from rilievo.records.prediction_record import Setting
 from rilievo.version import VERSION
 
+_MAX_SHOWN_PER_REASON = 3
+"""Most images without a score for one reason that the progress display names."""
 _TASKS_WITH_TRUE_DEPTH = (Task.DEPTH, Task.PICTURE, Task.POINTS, Task.STABILITY)
 
 
@@ -225,14 +229,24 @@ def _predict_missing(
 def _add_scores(
     accumulator: ScoreAccumulator, results: Iterable[ScoreWithSums | Unscored], tally: Tally
 ) -> None:
-    """Collect the scores of images, and count them in the progress display."""
+    """Collect the scores of images, and count them in the progress display.
+
+    The display names the first images without a score for each reason. The results name all.
+    """
+    reason_counts: Counter[str] = Counter()
     for result in results:
-        if isinstance(result, Unscored):
-            accumulator.unscored.append(result)
-            tally.failed(note_about(printable(result.id), result.reason))
-        else:
+        if not isinstance(result, Unscored):
             accumulator.add(result)
             tally.done()
+            continue
+        accumulator.unscored.append(result)
+        reason = mask_reason(result)
+        reason_counts[reason] += 1
+        is_shown = reason_counts[reason] <= _MAX_SHOWN_PER_REASON
+        message = note_about(printable(result.id), result.reason)
+        tally.failed(message, shared_reason="" if is_shown else reason)
+        if reason_counts[reason] == _MAX_SHOWN_PER_REASON + 1:
+            tally.say("more images have no score for this reason; the results list them")
 
 
 def _nothing_scored_error(unscored: Sequence[Unscored]) -> InputError:

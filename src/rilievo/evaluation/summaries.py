@@ -297,9 +297,7 @@ def unscored_remark(unscored: Iterable[Unscored], requested_count: int) -> str |
     first_by_reason: dict[str, Unscored] = {}
     counts: Counter[str] = Counter()
     for image in unscored:
-        # Reasons that differ only in the image's id and in numbers count as the same.
-        without_id = re.sub(rf"(?<!\w){re.escape(image.id)}(?!\w)", "#", image.reason)
-        masked_reason = _mask_numbers(without_id)
+        masked_reason = mask_reason(image)
         counts[masked_reason] += 1
         first_by_reason.setdefault(masked_reason, image)
     if not counts:
@@ -316,6 +314,15 @@ def unscored_remark(unscored: Iterable[Unscored], requested_count: int) -> str |
     verb = "has" if counts.total() == 1 else "have"
     beginning = f"{counts.total()} of {requested_count} images {verb} no score: "
     return Note(Text(beginning, join_texts("; ", reasons)))
+
+
+def mask_reason(image: Unscored) -> str:
+    """Mask the image's id and the numbers in the reason for which it has no score.
+
+    Reasons that differ only in these count as the same.
+    """
+    without_id = re.sub(rf"(?<!\w){re.escape(image.id)}(?!\w)", "#", image.reason)
+    return _mask_numbers(without_id)
 
 
 def _mask_numbers(text: str) -> str:
