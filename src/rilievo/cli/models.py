@@ -404,17 +404,36 @@ def _text_if_unpublished(card: ModelCard) -> str:
 
 def _card_text(card: ModelCard) -> str:
     """Describe a model in full, with its downloads, its settings and its long card."""
-    entries = {
+    entries = {**_output_entries(card), **_origin_entries(card)}
+    lines = [card.name, "", *_entry_lines(entries)]
+    lines += [f"{'download':<12}{download}" for download in card.downloads]
+    if card.settings is not None:
+        settings = describe_settings(card.settings)
+        lines += ["", "settings (--set NAME=VALUE):", *map(_setting_line, settings)]
+    long_card = read_long_card(card)
+    if long_card is not None:
+        lines += ["", long_card]
+    return "\n".join(lines)
+
+
+def _output_entries(card: ModelCard) -> Mapping[str, str]:
+    """Say what a model predicts, and at which size it sees a photograph."""
+    normals = "yes: unit vectors in the camera frame, towards the camera" if card.normals else "no"
+    return {
         "summary": card.summary,
         "depth": f"{card.kind or 'none'}",
-        "normals": "yes: unit vectors in the camera frame, towards the camera"
-        if card.normals
-        else "no",
+        "normals": normals,
         "confidence": "yes: 0 to 1 for each pixel" if card.confidence else "no",
         "sky": "yes: a mask; surfaces leave out the sky" if card.sky else "no",
         "camera": "yes: it predicts the focal length" if card.camera else "no",
         "sees": "" if card.area is None else f"{card.area:,} pixels of the resized photograph",
         "resized": card.resizing.description,
+    }
+
+
+def _origin_entries(card: ModelCard) -> Mapping[str, str]:
+    """Say where a model comes from, what one may do with it, and how large and good it is."""
+    return {
         "licence": card.licence + _COMMERCIAL_USE[card.commercial],
         "stated on": card.stated,
         "trained on": f"data {RESEARCH_DATA}" if card.research_data else "",
@@ -427,12 +446,3 @@ def _card_text(card: ModelCard) -> str:
         "published": card.published or _text_if_unpublished(card),
         "source": card.source or "included in the package",
     }
-    lines = [card.name, "", *_entry_lines(entries)]
-    lines += [f"{'download':<12}{download}" for download in card.downloads]
-    if card.settings is not None:
-        settings = describe_settings(card.settings)
-        lines += ["", "settings (--set NAME=VALUE):", *map(_setting_line, settings)]
-    long_card = read_long_card(card)
-    if long_card is not None:
-        lines += ["", long_card]
-    return "\n".join(lines)

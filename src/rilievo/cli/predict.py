@@ -83,15 +83,21 @@ def main(arguments: Sequence[str]) -> int:
             hint=Text("give photographs, folders or videos, or use ", OptionName("live")),
         )
     with _replace_stdin_by_file(request.inputs) as inputs:
-        is_remote = any(map(_is_address, (*inputs, request.options.saving.output)))
-        if request.batch == BatchOptions() and not is_remote:
-            summary = predict_files(inputs, request.options, show=not request.quiet)
-        else:
-            from rilievo.predicting.predict_across import predict_across
-
-            summary = predict_across(inputs, request.options, request.batch, show=not request.quiet)
+        summary = _predict_inputs(request, inputs)
     _print_summary(request, summary)
     return summary.exit_code
+
+
+def _predict_inputs(request: _Arguments, inputs: Sequence[str]) -> RunSummary:
+    """Predict in this process, or in several ones, on a cluster or from and to addresses."""
+    show = not request.quiet
+    is_remote = any(map(_is_address, (*inputs, request.options.saving.output)))
+    if request.batch == BatchOptions() and not is_remote:
+        return predict_files(inputs, request.options, show=show)
+    # Imported on demand, because most runs are on this machine and in one process.
+    from rilievo.predicting.predict_across import predict_across
+
+    return predict_across(inputs, request.options, request.batch, show=show)
 
 
 def _print_summary(request: _Arguments, summary: RunSummary) -> None:
@@ -227,5 +233,7 @@ def _replace_stdin_by_file(inputs: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _is_address(name: str | Path) -> bool:
-    """Whether a name is an address such as s3://..., and not a path with a drive letter."""
-    return ":/" in str(name)[2:]
+    """Whether a name is an address such as s3://..., and not a path with a drive letter (C:/)."""
+    after_drive_letter = str(name)[2:]
+    # A ``Path`` writes the two slashes of an address as one.
+    return ":/" in after_drive_letter

@@ -186,6 +186,11 @@ def _silence_native_stderr() -> Iterator[None]:
 
 
 def _import_ray() -> Any:
+    """Import Ray so that it prints no progress and hints.
+
+    Raises:
+        MissingExtraError: If it is not installed.
+    """
     for name, value in _QUIET_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     try:
@@ -381,24 +386,28 @@ class Actor:
 
 
 class Ledger:
-    """Records which tasks and inputs have begun, in an actor that outlives the others."""
+    """Records which tasks and inputs have begun, in an actor that outlives the others.
+
+    A task that begins a second time was given to another actor because the first one died. Its
+    inputs are then run alone, one after the other, so that the input that kills a process is known.
+    """
 
     def __init__(self) -> None:
-        self._started_tasks: set[int] = set()
-        self._running_alone: set[str] = set()
+        self._begun_tasks: set[int] = set()
+        self._inputs_running_alone: set[str] = set()
 
     def begin(self, task_index: int) -> bool:
         """Record that a task begins; return whether it does so for the first time."""
-        is_first = task_index not in self._started_tasks
-        self._started_tasks.add(task_index)
+        is_first = task_index not in self._begun_tasks
+        self._begun_tasks.add(task_index)
         return is_first
 
     def begin_alone(self, key: str) -> bool:
         """Record that a single input begins; return whether no earlier actor died with it."""
-        is_first = key not in self._running_alone
-        self._running_alone.add(key)
+        is_first = key not in self._inputs_running_alone
+        self._inputs_running_alone.add(key)
         return is_first
 
     def end_alone(self, key: str) -> None:
-        """Record that an input has ended."""
-        self._running_alone.discard(key)
+        """Record that an input has ended, without killing its process."""
+        self._inputs_running_alone.discard(key)

@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -185,27 +186,34 @@ class Remote:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return request()
-            except (FileNotFoundError, IsADirectoryError) as error:
-                if not _is_unreachable(error):
-                    raise InputError(f"{self.address}: does not exist") from error
-                if attempt == ATTEMPTS:
-                    raise InputError(
-                        f"{self.address}: cannot be reached ({reason(error.__cause__ or error)})"
-                    ) from error
-            except PermissionError as error:
-                raise InputError(
-                    f"{self.address}: no permission ({reason(error)}); set the access keys on the "
-                    "machine that processes the files"
-                ) from error
+            # Each file system raises its own errors, and those of the libraries that it uses.
             except Exception as error:
-                # Each file system raises its own errors, and those of the libraries that it uses.
-                if attempt == ATTEMPTS:
-                    raise InputError(
-                        f"{self.address}: all {ATTEMPTS} attempts failed ({type(error).__name__}: "
-                        f"{reason(error)})"
-                    ) from error
-            time.sleep(FIRST_WAIT * 2 ** (attempt - 1))
+                if _may_pass(error) and attempt < ATTEMPTS:
+                    time.sleep(FIRST_WAIT * 2 ** (attempt - 1))
+                    continue
+                raise InputError(f"{self.address}: {_failure_text(error)}") from error
         raise AssertionError("the last attempt returns or raises")
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether a further attempt may succeed after an error."""
+    if isinstance(error, FileNotFoundError | IsADirectoryError):
+        return _is_unreachable(error)
+    return not isinstance(error, PermissionError)
+
+
+def _failure_text(error: Exception) -> str:
+    """Say why a file at an address cannot be used, after the last attempt."""
+    if isinstance(error, FileNotFoundError | IsADirectoryError):
+        if _is_unreachable(error):
+            return f"cannot be reached ({reason(error.__cause__ or error)})"
+        return "does not exist"
+    if isinstance(error, PermissionError):
+        return (
+            f"no permission ({reason(error)}); set the access keys on the machine that processes "
+            "the files"
+        )
+    return f"all {ATTEMPTS} attempts failed ({type(error).__name__}: {reason(error)})"
 
 
 def _is_unreachable(error: OSError) -> bool:
@@ -258,17 +266,22 @@ def walk(folder: Remote) -> Iterator[tuple[str, list[str], list[str]]]:
 def _modified_ns(info: dict[str, Any]) -> int:
     """Time of the last modification [ns since 1970], or 0 if it is unknown.
 
-    Each file system has its own key for it, with seconds, a ``datetime`` or an HTTP date.
+    ``info`` describes the file; each file system has its own key for the time.
     """
     for key in ("LastModified", "last_modified", "updated", "mtime", "created", "Last-Modified"):
-        modified = info.get(key)
-        if isinstance(modified, int | float):
-            return int(modified * 1e9)
-        if isinstance(modified, str):
-            try:
-                return int(parsedate_to_datetime(modified).timestamp() * 1e9)
-            except ValueError:
-                continue
-        if isinstance(modified, datetime):
-            return int(modified.timestamp() * 1e9)
+        seconds = _seconds_since_1970(info.get(key))
+        if seconds is not None:
+            return int(seconds * 1e9)
     return 0
+
+
+def _seconds_since_1970(moment: object) -> float | int | None:
+    """Convert seconds, a ``datetime`` or an HTTP date to seconds; None for anything else."""
+    if isinstance(moment, int | float):
+        return moment
+    if isinstance(moment, datetime):
+        return moment.timestamp()
+    if isinstance(moment, str):
+        with suppress(ValueError):  # it is no HTTP date
+            return parsedate_to_datetime(moment).timestamp()
+    return None

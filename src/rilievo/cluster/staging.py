@@ -31,7 +31,12 @@ from rilievo.records.sample import Photo
 
 
 class Stage(TaskFiles):
-    """Temporary folder of a task, with local copies of the files at addresses."""
+    """Temporary folder of a task, with local copies of the files at addresses.
+
+    ``localize_job`` gives a job temporary paths in place of addresses, and the stage remembers
+    which address each path stands for. Downloads and uploads happen when results are checked and
+    written (``StagedResults``).
+    """
 
     def __init__(self) -> None:
         self._folder: Path | None = None
@@ -126,21 +131,23 @@ class StagedResults(ResultWriter):
             make_folder(job.target.parent)
             needs_content = self.thoroughness is CheckLevel.HASHES
             _mirror_results(target, job.target, self.formats, download=needs_content)
-        modified_ns = 0
-        if source is not None:
-            # Finished work is recognised by the size and time of the photograph, so zeros
-            # stand for its content until it is needed.
-            size, modified_ns = source.size_and_time()
-            make_folder(job.source.parent)
-            _make_file_of_zeros(job.source, size)
-            os.utime(job.source, ns=(modified_ns, modified_ns))
-        # super() fails here: a dataclass with slots replaces the class after defining its methods.
-        if ResultWriter.is_finished(self, job):
+        if source is None:
+            return self._is_finished_on_disk(job)
+        # Finished work is recognised by the size and time of the photograph, so zeros stand for
+        # its content until it is needed.
+        size, modified_ns = source.size_and_time()
+        make_folder(job.source.parent)
+        _make_file_of_zeros(job.source, size)
+        os.utime(job.source, ns=(modified_ns, modified_ns))
+        if self._is_finished_on_disk(job):
             return True
-        if source is not None:
-            source.download(job.source)
-            os.utime(job.source, ns=(modified_ns, modified_ns))
+        source.download(job.source)
+        os.utime(job.source, ns=(modified_ns, modified_ns))
         return False
+
+    def _is_finished_on_disk(self, job: Job) -> bool:
+        # super() fails here: a dataclass with slots replaces the class after defining its methods.
+        return ResultWriter.is_finished(self, job)
 
     def write(self, job: Job, photo: Photo, inference: Inference) -> FileSet | None:
         """Write the results of a job and upload them; return those that stay on disk."""
@@ -182,16 +189,10 @@ def _mirror_results(target: Remote, stem: Path, formats: Sequence[str], *, downl
         remote = _remote_beside(target, path)
         if remote.exists():
             remote.download(path)
-    names = {stem.name + OUTPUTS[name].suffix for name in formats}
-    if sidecar_path(stem).exists():
-        try:
-            sidecar = read_sidecar(sidecar_path(stem))
-        except InputError:
-            sidecar = None
-        if sidecar is not None:
-            names |= {*sidecar.all_names}
+    # Whether a damaged sidecar belongs to these files can only be told by their content.
     is_damaged = is_torn(sidecar_path(stem)) or is_torn(pending_path(stem))
-    for name in names:
+    names_of_outputs = {stem.name + OUTPUTS[name].suffix for name in formats}
+    for name in names_of_outputs | _names_in_sidecar(sidecar_path(stem)):
         path = stem.with_name(name)
         remote = _remote_beside(target, path)
         if path.exists() or not remote.exists():
@@ -201,6 +202,16 @@ def _mirror_results(target: Remote, stem: Path, formats: Sequence[str], *, downl
         else:
             size, _ = remote.size_and_time()
             _make_file_of_zeros(path, size)
+
+
+def _names_in_sidecar(path: Path) -> set[str]:
+    """Names of all files that a sidecar lists; empty if it is missing or cannot be read."""
+    if not path.exists():
+        return set()
+    try:
+        return {*read_sidecar(path).all_names}
+    except InputError:
+        return set()
 
 
 def _upload_results(stem: Path, target: Remote, formats: Sequence[str]) -> None:

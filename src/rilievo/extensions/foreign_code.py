@@ -62,8 +62,14 @@ def load_entry_point(name: str, kind: str) -> object | None:
 def load_user_object(import_path: str, kind: str) -> object:
     """Load an object of the user, and thereby run its module.
 
-    Modules are found on Python's path and in the working folder. ``kind`` is the kind of object for
-    messages, such as "metric".
+    Modules are found on Python's path and in the working folder.
+
+    Args:
+        import_path: ``package.module:NAME`` or ``path/to/file.py:NAME``.
+        kind: Kind of object for messages, such as "metric".
+
+    Raises:
+        OptionError: If there is no such module or name, or the module raises an error.
     """
     module, _, name = import_path.rpartition(":")
     if module.endswith(".py"):
@@ -71,11 +77,12 @@ def load_user_object(import_path: str, kind: str) -> object:
     package = module.partition(".")[0]
     FOREIGN_PACKAGES.add(package)
     try:
-        _find_in_working_folder(package)
+        _search_working_folder_for(package)
         user_object = getattr(import_module(module), name)
     except ModuleNotFoundError as error:
         hint = ""
-        if error.name == package:
+        is_package_missing = error.name == package  # and not a package that its module imports
+        if is_package_missing:
             hint = f"; rilievo searched Python's module path and the working folder, {os.getcwd()}"
         raise OptionError(f"no {kind} '{import_path}': {error}{hint}") from error
     except AttributeError as error:
@@ -111,7 +118,8 @@ def _make_importable(file: Path, kind: str, import_path: str) -> str:
     return file.stem
 
 
-def _find_in_working_folder(package: str) -> None:
+def _search_working_folder_for(package: str) -> None:
+    """Add the working folder to ``sys.path`` for good, if a package is not found without it."""
     folder = os.getcwd()
     if folder in sys.path or not package or package in sys.modules:
         return

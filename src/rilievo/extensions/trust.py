@@ -40,13 +40,16 @@ def trusted_places() -> tuple[str, ...]:
 
 
 def trust(import_paths: Iterable[str]) -> None:
-    """Let files name code, in this process and its children."""
+    """Let files name code, in this process and its children.
+
+    Raises:
+        OptionError: If an item is no import path.
+    """
     try:
         new_paths = [*import_paths]
     except TypeError:
         expected = "a list of strings, each of the form MODULE:NAME"
         raise OptionError(option="trust_code", value=import_paths, expected=expected) from None
-    trusted = [*trusted_places()]
     for path in new_paths:
         if not isinstance(path, str) or not is_import_path(path):
             raise OptionError(
@@ -56,10 +59,9 @@ def trust(import_paths: Iterable[str]) -> None:
                     f"states it, got '{path}'",
                 )
             )
-        if path not in trusted:
-            trusted.append(path)
-    if trusted:
-        os.environ[TRUST] = "\n".join(trusted)
+    all_paths = dict.fromkeys((*trusted_places(), *new_paths))
+    if all_paths:
+        os.environ[TRUST] = "\n".join(all_paths)
 
 
 def check_trusted(name: str, kind: str, file: str | Path) -> None:

@@ -163,22 +163,30 @@ def ignore_ctrl_c() -> None:
 class _UninterruptedImports:
     """Finder in ``sys.meta_path`` that delays Ctrl-C while some packages are imported.
 
-    It asks the other finders, and wraps the loader that they return.
+    It finds no modules itself. It asks the other finders, and wraps the loader that they return, so
+    that the module is executed in a ``delay_ctrl_c`` block.
     """
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         if name not in _UNINTERRUPTED_IMPORTS:
             return None
-        for finder in sys.meta_path:
-            # A process that has run several commands has one of these finders for each of them.
-            if isinstance(finder, _UninterruptedImports):
-                continue
-            spec = finder.find_spec(name, path, target)
-            if spec is not None and spec.loader is not None:
-                exec_module = spec.loader.exec_module
-                spec.loader.exec_module = partial(_execute_uninterrupted, exec_module)
-                return spec
-        return None
+        spec = _find_spec_elsewhere(name, path, target)
+        if spec is not None:
+            exec_module = spec.loader.exec_module
+            spec.loader.exec_module = partial(_execute_uninterrupted, exec_module)
+        return spec
+
+
+def _find_spec_elsewhere(name: str, path: Any, target: Any) -> Any:
+    """Ask the other finders for a module with a loader; None if there is none."""
+    for finder in sys.meta_path:
+        # A process that has run several commands has one of these finders for each of them.
+        if isinstance(finder, _UninterruptedImports):
+            continue
+        spec = finder.find_spec(name, path, target)
+        if spec is not None and spec.loader is not None:
+            return spec
+    return None
 
 
 def _execute_uninterrupted(exec_module: Callable[[ModuleType], None], module: ModuleType) -> None:
