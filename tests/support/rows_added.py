@@ -45,13 +45,12 @@ def photograph(folder: Path) -> Path:
 
 def page(**settings: Any) -> str:
     """The page of the app."""
-    from rilievo.measure.page_terms import MisfitTerms
+    from rilievo.measure.page_terms import misfit_terms
     from rilievo.serving.browser.document import AppSettings, PageSettings, page_html
 
     app = AppSettings(base="/", models=[], keep_minutes=60, max_bytes=10**8)
-    misfit = MisfitTerms(misfit=0.1, disorder=0.1)
     return page_html(
-        PageSettings(models=[], colours="", terms={}, misfit=misfit, app=app, **settings)
+        PageSettings(models=[], colours="", terms={}, misfit=misfit_terms(), app=app, **settings)
     )
 
 
