@@ -3,7 +3,6 @@
 Real frames show one parcel in three places; its front is 0.40 m wide and 0.316 m high.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +14,6 @@ import rilievo
 from rilievo.measure import Measurement, RegionMeasurement
 from support.traced_objects import Cuboid, Cylinder, TracedScene, View, trace_scene
 
-DATA = os.environ.get("RILIEVO_DATA")
-NEEDS_FRAMES = pytest.mark.skipif(
-    DATA is None or not Path(DATA, "realsense_10").is_dir(), reason="needs RILIEVO_DATA"
-)
 K = np.array([[617.25, 0, 317.39], [0, 617.55, 245.98], [0, 0, 1]])
 
 
@@ -76,9 +71,8 @@ def test_the_low_base_of_a_lamp_is_not_floor_where_planes_are_flat(change: str) 
         assert contains(found.height, scene.sizes["height"]), found
 
 
-def parcel(name: str, box: tuple[float, float, float, float]) -> RegionMeasurement:
+def parcel(frames: Path, name: str, box: tuple[float, float, float, float]) -> RegionMeasurement:
     """Measure the parcel in a box of a frame."""
-    frames = Path(str(DATA), "realsense_10")
     is_test = name == "test_img"
     color = frames / ("test_img_color.png" if is_test else f"color/{name}.png")
     depth = frames / ("test_img_depth.png" if is_test else f"depth/{name}.png")
@@ -91,7 +85,6 @@ def parcel(name: str, box: tuple[float, float, float, float]) -> RegionMeasureme
     return prediction.measure_box(box)
 
 
-@NEEDS_FRAMES
 @pytest.mark.parametrize("grown", [(0, 0, 0, 0), (3, 2, 3, 2), (0, 0, 12, 8), (10, 8, 10, 8)])
 @pytest.mark.parametrize(
     ("name", "box"),
@@ -102,10 +95,14 @@ def parcel(name: str, box: tuple[float, float, float, float]) -> RegionMeasureme
     ],
 )
 def test_a_parcel_has_the_same_width_in_three_frames_of_a_sensor(
-    name: str, box: tuple[int, int, int, int], grown: tuple[int, int, int, int]
+    data_folder: Path,
+    name: str,
+    box: tuple[int, int, int, int],
+    grown: tuple[int, int, int, int],
 ) -> None:
     left, top, right, bottom = box
-    found = parcel(name, (left - grown[0], top - grown[1], right + grown[2], bottom + grown[3]))
+    grown_box = (left - grown[0], top - grown[1], right + grown[2], bottom + grown[3])
+    found = parcel(data_folder / "realsense_10", name, grown_box)
     assert contains(found.width, 0.402), found
     assert found.width.value == pytest.approx(0.402, rel=0.05)
     assert found.height.value == pytest.approx(0.316, rel=0.05)

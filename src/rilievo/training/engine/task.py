@@ -16,6 +16,23 @@ from rilievo.training.engine.run_folder import Journal
 Network = TypeVar("Network", bound=nn.Module)
 
 
+def advise_smaller_step(step: str, alternative: OptionName) -> Text:
+    """Say what to do if memory is too small for a step of training.
+
+    Args:
+        step: Description of a step, such as "a step with 8 images of 640x480 pixels".
+        alternative: What saves memory besides a smaller batch and smaller images.
+    """
+    return Text(
+        f"{step}: use a smaller ",
+        OptionName("batch_size"),
+        ", a smaller ",
+        OptionName("size"),
+        ", or ",
+        alternative,
+    )
+
+
 class TrainingTask(ABC, Generic[State, Network]):
     """One kind of training, which ``TrainingLoop`` runs.
 

@@ -98,6 +98,13 @@ class VideoScene:
         max_inverse = 1 / self.min_depth
         return 1 / (min_inverse + (max_inverse - min_inverse) * resized)
 
+    @property
+    def motion_mask(self) -> Stack | None:
+        """Weights of errors in 0..1, low at moving objects; None if the option is off."""
+        if self.agreement is None or not self.options.motion_mask:
+            return None
+        return self.agreement.trust
+
     def motion_at(self, depth: Maps) -> tuple[Transforms, ...]:
         """Motion of each source in the unit of ``depth``, which is the depth at one scale."""
         if not self.scale_translations:
@@ -344,15 +351,15 @@ class _EarlyGradient(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, value_gradient: Tensor, *_: None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Multiply the stored gradients by that of the value."""
-        # They are stored only for the inputs that need one.
+        """Apply the chain rule to the gradients that ``forward`` stored.
+
+        It stored one for each input that needs a gradient, in their order. The others get None.
+        """
         stored_gradients = iter(ctx.saved_tensors)
-        input_gradients: list[Tensor | None] = []
-        for needs_gradient in ctx.needs_input_grad:
-            input_gradients.append(
-                next(stored_gradients) * value_gradient if needs_gradient else None
-            )
-        return tuple(input_gradients)
+        return tuple(
+            next(stored_gradients) * value_gradient if needs_gradient else None
+            for needs_gradient in ctx.needs_input_grad
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -518,7 +525,9 @@ def _loss_at_scale(
         and ``frames``.
         """
         scale_scene = replace(scene, motion=motion)
-        predictions = _predictions_at_scale(scale_scene, replace(frames, K=K), scale, sigmoid, mask)
+        predictions = _depth_and_warped_sources(
+            scale_scene, replace(frames, K=K), scale, sigmoid, mask
+        )
         terms = _weighted_terms(all_terms, scale_scene, predictions)
         details = _ScaleDetails(
             terms={name: value.detach() for name, value in terms.items()},
@@ -546,32 +555,32 @@ def _weighted_terms(
     return weighted
 
 
-def _predictions_at_scale(
+def _depth_and_warped_sources(
     scene: VideoScene, frames: Frames, scale: int, sigmoid: Tensor, mask: Tensor | None
 ) -> AtScale:
-    """Convert the outputs of one scale to depth, and warp the sources with it."""
-    frame_sigmoid = sigmoid.to(scene.views.target.dtype)
-    depth = scene.depth(frame_sigmoid, frames.size)
-    resized_mask = None
+    """Convert a network's sigmoid to depth, warp the sources by it, and compare them to the target.
+
+    Under autocast, networks predict in half precision; the loss is computed in that of the frames.
+    """
+    dtype = scene.views.target.dtype
+    sigmoid = sigmoid.to(dtype)
     if mask is not None:
-        resized_mask = resize_bilinearly(mask.to(frame_sigmoid.dtype), frames.size)
-    trust = None
-    if scene.agreement is not None and scene.options.motion_mask:
-        trust = scene.agreement.trust
+        mask = resize_bilinearly(mask.to(dtype), frames.size)
+    depth = scene.depth(sigmoid, frames.size)
     explanation = compare_warped_sources(
         frames,
         depth,
         scene.motion_at(depth),
         scene.options,
-        masks=resized_mask,
-        trust=trust,
+        masks=mask,
+        trust=scene.motion_mask,
     )
     return AtScale(
         scale=scale,
         frames=frames,
-        sigmoid=frame_sigmoid,
+        sigmoid=sigmoid,
         depth=depth,
-        mask=resized_mask,
+        mask=mask,
         explanation=explanation,
     )
 

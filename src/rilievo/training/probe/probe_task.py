@@ -16,7 +16,7 @@ from rilievo.training.adapters.trained import BACKBONE_SHA256_KEY
 from rilievo.training.engine.checkpoint import RunState, Stateful, save_tensors
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import VALIDATION_LOG, Journal
-from rilievo.training.engine.task import TrainingTask, fused_option
+from rilievo.training.engine.task import TrainingTask, advise_smaller_step, fused_option
 from rilievo.training.networks.backbones import Backbone
 from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.networks.probe_network import (
@@ -238,15 +238,11 @@ def _make_optimizer(
 def _memory_advice(config: ProbeConfig) -> Text:
     """Say what a step is, and how it would need less memory."""
     height, width = config.blueprint.size
-    return Text(
+    step = (
         f"a step with {count_text(config.batch_size, 'image')} of {width}x{height} pixels and "
-        f"the probe '{config.blueprint.probe.kind}': use a smaller ",
-        OptionName("batch_size"),
-        ", a smaller ",
-        OptionName("size"),
-        ", or ",
-        OptionName("probe", "light"),
+        f"the probe '{config.blueprint.probe.kind}'"
     )
+    return advise_smaller_step(step, OptionName("probe", "light"))
 
 
 def _none_if_nan(value: float) -> float | None:

@@ -24,7 +24,7 @@ from rilievo.training.engine.run_folder import (
     Journal,
     read_log_rows,
 )
-from rilievo.training.engine.task import TrainingTask
+from rilievo.training.engine.task import TrainingTask, advise_smaller_step
 from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.video.frames.target_frames import Batch, OpenClip, VideoFrames, batches
 from rilievo.training.video.gain import Gain, error_gain
@@ -407,15 +407,11 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
 def _memory_advice(config: VideoConfig) -> Text:
     """Say what a step is, and how it would need less memory."""
     height, width = config.blueprint.size
-    return Text(
+    step = (
         f"a step with {count_text(config.batch_size, 'target')} of {width}x{height} pixels and "
-        f"the encoder {config.blueprint.encoder}: use a smaller ",
-        OptionName("batch_size"),
-        ", a smaller ",
-        OptionName("size"),
-        ", or ",
-        OptionName("precision", "bf16"),
+        f"the encoder {config.blueprint.encoder}"
     )
+    return advise_smaller_step(step, OptionName("precision", "bf16"))
 
 
 def _learned_focal_factors(learner: VideoLearner) -> tuple[float, float] | None:

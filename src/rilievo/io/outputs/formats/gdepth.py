@@ -198,22 +198,28 @@ def _focal_35mm(camera: Camera | None, size: tuple[int, int]) -> int | None:
 def _insert_xmp(jpeg: bytes, properties: dict[str, str], pictures: dict[str, str]) -> bytes:
     """Insert XMP after the header of a JPEG.
 
-    If all properties fit into one segment, they are one packet. Otherwise the properties that are
-    ``pictures``, in base64, become an extended packet in several segments. It is found by its GUID,
-    the MD5 sum of its text, which the other packet names.
+    The properties and the pictures, which are PNGs in base64, are one packet of XMP if they fit
+    into one segment. Otherwise, the pictures follow in an extended packet.
     """
     packet = _packet({**properties, **pictures})
     if len(_XMP_SIGNATURE) + len(packet) <= _MAX_SEGMENT_BYTES:
         return _insert_after_header(jpeg, [_app1_segment(_XMP_SIGNATURE + packet)])
 
-    extended = _description(pictures, "").encode()
-    guid = md5(extended, usedforsecurity=False).hexdigest().upper()
-    segments = [_app1_segment(_XMP_SIGNATURE + _packet(properties, guid))]
-    for offset in range(0, len(extended), _EXTENDED_PART_BYTES):
-        position = struct.pack(">LL", len(extended), offset)
-        part = extended[offset : offset + _EXTENDED_PART_BYTES]
-        segments.append(_app1_segment(_EXTENDED_XMP_SIGNATURE + guid.encode() + position + part))
-    return _insert_after_header(jpeg, segments)
+    extended_packet = _description(pictures, "").encode()
+    # The main packet names the extended one by this sum, which each of its segments repeats.
+    guid = md5(extended_packet, usedforsecurity=False).hexdigest().upper()
+    main_segment = _app1_segment(_XMP_SIGNATURE + _packet(properties, guid))
+    return _insert_after_header(jpeg, [main_segment, *_extended_segments(extended_packet, guid)])
+
+
+def _extended_segments(extended_packet: bytes, guid: str) -> list[bytes]:
+    """Cut an extended packet into segments: GUID, size of the packet, offset, and the part."""
+    segments = []
+    for offset in range(0, len(extended_packet), _EXTENDED_PART_BYTES):
+        header = guid.encode() + struct.pack(">LL", len(extended_packet), offset)
+        part = extended_packet[offset : offset + _EXTENDED_PART_BYTES]
+        segments.append(_app1_segment(_EXTENDED_XMP_SIGNATURE + header + part))
+    return segments
 
 
 def _packet(properties: dict[str, str], extended_guid: str | None = None) -> bytes:
