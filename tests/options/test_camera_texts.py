@@ -70,3 +70,10 @@ def test_the_same_focal_length_is_the_same_option_as_text_and_as_number() -> Non
     focal_lengths: tuple[Any, ...] = ("525", "525.0", 525)
     options = [CameraOptions(camera=focal) for focal in focal_lengths]
     assert {each.camera for each in options} == {"525"}
+
+
+@pytest.mark.parametrize("word", ["1 ", "1,", "fisheye:", "a"])
+def test_a_text_that_is_far_too_long_is_refused_without_being_parsed(word: str) -> None:
+    text = word * (33 << 20)
+    with pytest.raises(OptionError, match=r"got [\d,]+ characters; expected a focal length"):
+        parse_camera(text)

@@ -38,6 +38,8 @@ _MILLIMETRES = r"\s*([\d.]+(?:e[+-]?\d+)?)\s*(mm)?\s*(?:/\s*([\d.]+(?:e[+-]?\d+)
 """Focal length, perhaps over the width of the sensor; "mm" may stand after either."""
 _MIN_NUMBERS_IN_PIXELS = 3
 """A lens with fewer numbers states angles, and needs the size of the picture."""
+_MAX_CHARACTERS = 10_000
+"""Longest text that is parsed as a camera; no lens or path is nearly as long."""
 
 CameraLike = (
     Camera
@@ -86,6 +88,7 @@ def parse_camera(text: str) -> NamedCamera:
         OptionError: If it has none of the forms.
         InputError: If a file holds no camera.
     """
+    _require_short(text)
     if _is_lens(text) or _is_meant_as_numbers(text) or _parse_millimetres(text) is not None:
         return parse_camera_without_files(text)
     return _read_camera_file(Path(text))
@@ -99,6 +102,7 @@ def parse_camera_without_files(text: str) -> NamedCamera:
     Raises:
         OptionError: If the text is none of these.
     """
+    _require_short(text)
     if _is_lens(text):
         return read_spelling(text, "camera")
     try:
@@ -109,6 +113,12 @@ def parse_camera_without_files(text: str) -> NamedCamera:
     except ValueError as error:
         reason = Text(" (", error, ")") if isinstance(error, RilievoError) else ""
         raise _invalid_camera_error(Text(f"got '{text}'", reason)) from error
+
+
+def _require_short(text: str) -> None:
+    """Refuse a text that is too long to be a camera, before any work that grows with its length."""
+    if len(text) > _MAX_CHARACTERS:
+        raise _invalid_camera_error(f"got {len(text):,} characters")
 
 
 def _is_lens(text: str) -> bool:
