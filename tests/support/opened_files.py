@@ -33,7 +33,7 @@ _OWN = tuple(
 )
 _CODE = (".py", ".pyc")
 _IMPORTS = "<frozen importlib._bootstrap>"
-_THROUGH_LIBRARIES = frozenset(
+THROUGH_LIBRARIES = frozenset(
     {
         "rilievo.predicting.summary.Tally.trace",  # source lines of a traceback
         # Records of installed packages, sockets, locks of own folders, copies that it just wrote.
@@ -46,7 +46,7 @@ _THROUGH_LIBRARIES = frozenset(
             "rilievo.cluster.remote_files.Remote.upload",
         ),
         *(
-            "rilievo.cluster.ray_tasks._refuse_silent_address",
+            "rilievo.cluster.ray_tasks._check_reachable",
             "rilievo.evaluation.views.fiftyone.import_fiftyone",
         ),
         *(
@@ -79,7 +79,7 @@ def unlisted() -> list[str]:
     return sorted(
         name
         for name in names
-        if name.partition(" ")[0] not in _THROUGH_LIBRARIES
+        if name.partition(" ")[0] not in THROUGH_LIBRARIES
         and row_of(name.partition(" ")[0]) is None
     )
 

@@ -1,5 +1,6 @@
 """Every function that opens a file or an address has a row in the campaign's table of readers."""
 
+import pkgutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -174,3 +175,8 @@ def test_an_opening_without_a_row_is_seen_while_the_tests_run(
     monkeypatch.delitem(TRIED, row)  # pyright: ignore[reportArgumentType]
     use(tmp_path)
     assert recorded() == [name]
+
+
+@pytest.mark.parametrize("name", sorted(opened_files.THROUGH_LIBRARIES))
+def test_functions_that_open_something_through_a_library_exist(name: str) -> None:
+    assert callable(pkgutil.resolve_name(name))
