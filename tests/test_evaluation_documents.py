@@ -189,7 +189,7 @@ def extended(folder: Path) -> Path:
     [dataset], [line] = section("A dataset")
     (package / "data/datasets/sets" / "scans.py").write_text(dataset, encoding="utf-8")
     insert(package / "data/datasets/__init__.py", "_DATASETS: Mapping[str, str] = {\n", line)
-    [metric, outside], [line] = section("A metric")
+    [outside, metric], [line] = section("A metric")
     depth = package / "evaluation/metrics" / "depth.py"
     insert(depth, "DEPTH_METRICS: Mapping[str, DepthMetric] = metrics_by_name(\n", line)
     insert(depth, "from rilievo.alignment.fit import dot\n", f"\n\n{metric}")
