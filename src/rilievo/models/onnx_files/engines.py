@@ -289,7 +289,8 @@ def _session_options(onnxruntime: Any, path: Path, threads: int | None) -> Any:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     # Threads that spin while they wait would take cores from decoding and encoding.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # A small file may describe how to compute a constant of any size.
+    # A small file may describe how to compute a constant of any size. Versions of ONNX Runtime
+    # before 1.27 ignore this entry.
     options.add_session_config_entry(_CONSTANT_SIZE_ENTRY, str(_MAX_CONSTANT_BYTES))
     if _metadata_precision(path) == INT8_WEIGHTS:
         options.add_session_config_entry(_DEQUANTISE_ENTRY, "1")
