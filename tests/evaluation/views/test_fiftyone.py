@@ -308,7 +308,7 @@ def test_options_of_the_view_are_checked() -> None:
 
 def test_the_brain_needs_four_images(runs: list[Path], tmp_path: Path) -> None:
     pytest.importorskip("fiftyone.brain", reason="FiftyOne's brain is not installed")
-    with pytest.raises(OptionError, match="brain compares 4 images or more, got 3"):
+    with pytest.raises(OptionError, match="brain needs at least 4 images, got 3"):
         filled(runs, "never made", tmp_path / "media", brain=True)
 
 
