@@ -123,6 +123,7 @@ def with_lens(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
     return asked("lens", tmp_path_factory.mktemp("lens"))
 
 
+@pytest.mark.slow
 def test_an_added_lens_is_read_by_every_option_and_written_in_numbers(
     with_lens: Mapping[str, Any],
 ) -> None:
@@ -166,6 +167,7 @@ def test_an_added_kind_of_probe_is_made_named_and_swept(tmp_path: Path) -> None:
     assert answers["sweep"] == ["gated"]
 
 
+@pytest.mark.slow
 def test_an_added_encoder_is_made_named_and_planned(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="the extra 'train' is not installed")
     answers = asked("encoder", tmp_path)

@@ -60,7 +60,7 @@ ELSEWHERE = {
     "cookbook": [Elsewhere("clip.mp4", "need the `video` extra")],
     "python": [Elsewhere("clip.mp4", "need the `video` extra")],
 }
-QUICK = {"outputs", "measure"}
+QUICK = {"outputs"}
 SMALL = {"outputs"}
 """Pages that name no pixel: every output is written of a quarter of the photograph's pixels."""
 

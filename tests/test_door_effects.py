@@ -36,6 +36,13 @@ from support.served_app import served_app
 SIZE = 96, 128
 ABSENT = None
 AFFINE = "support.acting_model:affine"
+LONG = frozenset(
+    {
+        *("markers", "cam_T_sensor", "depth_error", "own_depth"),
+        *("sparse_crop", "sparse_encoding", "sparse_kind", "sparse_unit"),
+    }
+)
+"""Options that take seconds; ``sparse`` and ``known`` stand for them in the quick tests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,7 +291,10 @@ def _differences(one: Outcome, other: Outcome, rtol: float = 1e-6) -> set[str]:
     return {name for name in one.keys() & other.keys() if not _same(one[name], other[name], rtol)}
 
 
-@pytest.mark.parametrize("name", SCHEMA)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in SCHEMA],
+)
 def test_an_option_acts_alike_at_all_doors_that_offer_it(
     name: str, doors: Doors, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

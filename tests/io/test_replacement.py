@@ -62,7 +62,9 @@ def test_the_old_files_and_checksums_stay_while_the_new_ones_are_written(folder:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
-@pytest.mark.parametrize("first", [True, False], ids=["first time", "again"])
+@pytest.mark.parametrize(
+    "first", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["first time", "again"]
+)
 def test_files_are_old_or_new_after_a_kill_at_any_moment(folder: Path, first: bool) -> None:
     if first:
         for path in folder.iterdir():

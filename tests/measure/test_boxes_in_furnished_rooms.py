@@ -95,7 +95,9 @@ def test_the_lower_side_of_a_box_may_be_off_the_foot(name: str, frame: int, belo
     assert_right_height(measured(frame, name, (0, 0, 0, below)), name)
 
 
-@pytest.mark.parametrize("grown", [-1, 0, 2, 6])
+@pytest.mark.parametrize(
+    "grown", [-1, *(pytest.param(each, marks=pytest.mark.slow) for each in (0, 2, 6))]
+)
 @pytest.mark.parametrize(
     ("scene", "names", "last_names"),
     [

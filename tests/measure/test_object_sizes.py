@@ -63,7 +63,9 @@ SLOW = pytest.mark.slow
         pytest.param("mask", marks=SLOW),
     ],
 )
-@pytest.mark.parametrize("kind", ["cuboids on a floor", "objects in many places"])
+@pytest.mark.parametrize(
+    "kind", ["cuboids on a floor", pytest.param("objects in many places", marks=SLOW)]
+)
 @pytest.mark.parametrize("seeds", [9, pytest.param(32, marks=SLOW)])
 def test_sizes_on_exact_depth_are_right_within_two_per_cent(
     kind: str, region: str, seeds: int

@@ -35,7 +35,10 @@ def bowl_of(generator: np.random.Generator) -> VolumeScene:
     return hollow_scene(radius, radius * generator.uniform(0.5, 0.8), generator.uniform(50, 75))
 
 
-@pytest.mark.parametrize("make_scene", [box_of, heap_of, bowl_of])
+@pytest.mark.parametrize(
+    "make_scene",
+    [box_of, *(pytest.param(each, marks=pytest.mark.slow) for each in (heap_of, bowl_of))],
+)
 def test_eight_in_ten_ranges_by_a_sensor_contain_the_volume_and_are_narrow(
     make_scene: Callable[[np.random.Generator], VolumeScene],
 ) -> None:

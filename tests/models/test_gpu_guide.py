@@ -18,7 +18,7 @@ HALF_PRECISION, FIXED_SIZE = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTA
 PHOTO = skimage.data.coffee()
 
 
-@pytest.mark.parametrize("name", ["base", "small"])
+@pytest.mark.parametrize("name", [pytest.param("base", marks=pytest.mark.slow), "small"])
 def test_in_16_bits_the_depth_differs_as_the_guide_says(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -38,7 +38,10 @@ def test_in_16_bits_the_depth_differs_as_the_guide_says(
     assert {types[bias] for bias in biases} == {onnx.TensorProto.FLOAT16}
 
 
-@pytest.mark.parametrize(("name", "size"), [("base", (384, 512)), ("small", (224, 288))])
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [pytest.param("base", (384, 512), marks=pytest.mark.slow), ("small", (224, 288))],
+)
 def test_the_file_for_tensorrt_is_fixed_and_gives_the_same_depth(
     name: str, size: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,7 +25,9 @@ def crooked(scale: float) -> FixedDepth:
     return FixedDepth(depth_of(scale) / 3 * bend)
 
 
-@pytest.mark.parametrize("scale", [0.5, 1.5, 3.0])
+@pytest.mark.parametrize(
+    "scale", [0.5, *(pytest.param(scale, marks=pytest.mark.slow) for scale in (1.5, 3.0))]
+)
 def test_depth_is_in_metres_and_its_range_holds(scale: float) -> None:
     prediction = rilievo.predict(spatial(scale), model=crooked(scale))
     assert prediction.depth.kind is DepthKind.METRIC

@@ -150,6 +150,7 @@ def test_a_known_point_makes_every_frame_metric(clip: Path, frames: Sequence[np.
         np.testing.assert_array_equal(depth(prediction), depth(expected))
 
 
+@pytest.mark.slow
 def test_a_sparse_map_is_of_every_frame(
     clip: Path, frames: Sequence[np.ndarray], tmp_path: Path
 ) -> None:

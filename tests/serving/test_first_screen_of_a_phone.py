@@ -10,10 +10,12 @@ import pytest
 from rilievo.serving.browser.folder import write_page
 from support.accessible import faults
 from support.browser import CAMERAS, COARSE, Opened, chromium
+from support.grids import mostly_slow
 from support.serve_process import serve_process
 from support.static_host import PATIENCE, hosted
 
-SIZES = [(360, 640), (390, 844), (430, 932)]
+ON_PHONES = mostly_slow(["page", "app"], [(360, 640), (390, 844), (430, 932)])
+"""Page and width and height of its window."""
 UPRIGHT = {"width": 390, "height": 844}
 PHONE = {"is_mobile": True, "has_touch": True, "service_workers": "block"}
 
@@ -104,8 +106,7 @@ def pressed(page: Any) -> list[str]:
     return page.locator(f"{TABS}[aria-pressed=true]:visible").all_inner_texts()
 
 
-@pytest.mark.parametrize("size", SIZES, ids="{0[0]}x{0[1]}".format)
-@pytest.mark.parametrize("name", ["page", "app"])
+@pytest.mark.parametrize(("name", "size"), ON_PHONES)
 def test_the_surface_fills_the_width_and_half_of_the_height_and_covers_nothing(
     browser: Any, addresses: dict[str, str], name: str, size: tuple[int, int]
 ) -> None:
@@ -138,8 +139,7 @@ def test_the_depth_under_a_mouse_takes_the_place_of_the_hint(
         assert page.evaluate(MISPLACED, f"{PARTS}, .solid .reading") == []
 
 
-@pytest.mark.parametrize("size", SIZES, ids="{0[0]}x{0[1]}".format)
-@pytest.mark.parametrize("name", ["page", "app"])
+@pytest.mark.parametrize(("name", "size"), ON_PHONES)
 def test_all_buttons_stand_in_one_row_and_are_large_enough(
     browser: Any, addresses: dict[str, str], name: str, size: tuple[int, int]
 ) -> None:
@@ -160,7 +160,9 @@ def test_all_buttons_stand_in_one_row_and_are_large_enough(
             assert box["height"] >= 32
 
 
-@pytest.mark.parametrize("motion", ["reduce", "no-preference"])
+@pytest.mark.parametrize(
+    "motion", [pytest.param("reduce", marks=pytest.mark.slow), "no-preference"]
+)
 def test_the_first_picture_of_the_surface_is_turned(
     browser: Any, addresses: dict[str, str], motion: str
 ) -> None:
@@ -201,6 +203,7 @@ def test_one_tap_shows_the_photograph_or_depth_and_one_the_surface_again(
         assert faults(page) == []
 
 
+@pytest.mark.slow
 def test_a_picture_that_was_chosen_is_there_after_a_reload(
     browser: Any, addresses: dict[str, str]
 ) -> None:
@@ -215,6 +218,7 @@ def test_a_picture_that_was_chosen_is_there_after_a_reload(
         page.wait_for_url("**#t=1")
 
 
+@pytest.mark.slow
 def test_keys_reach_what_is_seen_in_the_order_in_which_it_is_seen(
     browser: Any, addresses: dict[str, str]
 ) -> None:
@@ -288,6 +292,7 @@ def move_finger(page: Any, start: tuple[float, float], way: tuple[float, float])
     page.wait_for_timeout(300)
 
 
+@pytest.mark.slow
 def test_without_a_surface_the_photograph_stands_in_its_place(
     browser: Any, addresses: dict[str, str]
 ) -> None:
@@ -303,7 +308,11 @@ def test_without_a_surface_the_photograph_stands_in_its_place(
         assert page.locator("#surface-state").inner_text().startswith("This browser has no WebGL 2")
 
 
-@pytest.mark.parametrize("size", [(390, 844), (400, 300)], ids="{0[0]}x{0[1]}".format)
+@pytest.mark.parametrize(
+    "size",
+    [(390, 844), pytest.param((400, 300), marks=pytest.mark.slow)],
+    ids="{0[0]}x{0[1]}".format,
+)
 def test_a_view_in_another_page_begins_with_its_tabs(
     browser: Any, addresses: dict[str, str], size: tuple[int, int]
 ) -> None:
@@ -335,6 +344,7 @@ def test_a_phone_that_is_laid_down_shows_photograph_and_surface_side_by_side(
         assert box_of(page, "#surface")["width"] == UPRIGHT["width"]
 
 
+@pytest.mark.slow
 def test_a_phone_that_is_laid_down_in_full_screen_shows_both_afterwards(
     browser: Any, addresses: dict[str, str]
 ) -> None:

@@ -418,6 +418,7 @@ window.requestAnimationFrame = (act) => next((time) => {
 """Clear pixels of the canvas's middle row between the surface's ends, in each frame."""
 
 
+@pytest.mark.slow
 def test_far_surfaces_go_on_behind_near_ones_from_the_start(browser: Any, tmp_path: Path) -> None:
     """The left half of the wall is twice as near."""
     given = quarters()

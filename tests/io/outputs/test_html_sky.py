@@ -110,6 +110,7 @@ def test_the_photographs_own_camera_sees_its_sky_and_the_same_surface(
     assert shown["whole"].complaints == []
 
 
+@pytest.mark.slow
 def test_a_turned_surface_has_the_sky_far_behind(shown: dict[str, Opened]) -> None:
     """At 0.2 to the right; the sky is twice as far as what is looked at, so it moves."""
     front = seen(shown["whole"].page)
@@ -122,6 +123,7 @@ def test_a_turned_surface_has_the_sky_far_behind(shown: dict[str, Opened]) -> No
     assert abs(first - last) > 20
 
 
+@pytest.mark.slow
 def test_next_to_the_ground_the_sky_is_the_photographs_until_it_is_turned(
     shown: dict[str, Opened],
 ) -> None:

@@ -114,6 +114,7 @@ def test_the_first_screen_shows_a_finished_example_and_six_others(visitor: Visit
     assert not page.locator("#history").is_visible(), "examples are no results of the visitor"
 
 
+@pytest.mark.slow
 def test_a_wide_screen_has_no_bands_and_a_surface_that_is_turned_from_the_first_frame(
     browser: Any, server: ServeProcess
 ) -> None:
@@ -170,6 +171,7 @@ def test_a_result_survives_reload_and_is_sent_to_somebody(
     other.context.close()
 
 
+@pytest.mark.slow
 def test_one_stands_in_a_panorama_and_a_fisheye_has_pictures(
     visitor: Visitor, tmp_path: Path
 ) -> None:
@@ -250,6 +252,7 @@ def test_a_surface_in_metres_stands_in_the_room(
         ]
 
 
+@pytest.mark.slow
 def test_a_known_rectangle_makes_metres_of_the_files(
     visitor: Visitor, photographs: list[Path], tmp_path: Path
 ) -> None:
@@ -299,6 +302,7 @@ def test_several_photographs_have_one_address_and_one_zip(
     assert share_of_pictures(page) > 0.6
 
 
+@pytest.mark.slow
 def test_lines_and_view_are_kept_and_a_sent_address_changes_nothing_for_others(
     browser: Any, server: ServeProcess, visitor: Visitor, photographs: list[Path]
 ) -> None:

@@ -99,7 +99,11 @@ def cancelled(number: int) -> dict[str, Any]:
     return {"method": "notifications/cancelled", "params": {"requestId": number}}
 
 
-@pytest.mark.parametrize("pause", [0.0, 0.02], ids=["at once", "one after the other"])
+@pytest.mark.parametrize(
+    "pause",
+    [pytest.param(0.0, marks=pytest.mark.slow), 0.02],
+    ids=["at once", "one after the other"],
+)
 def test_cancelled_calls_leave_time_and_memory_to_an_honest_one(
     pause: float, photographs: Path
 ) -> None:

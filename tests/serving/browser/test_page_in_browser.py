@@ -272,6 +272,7 @@ TALLER = "least => document.getElementById('photo').getBoundingClientRect().heig
 """Whether the photograph is taller than ``least`` [px], once the page is laid out anew."""
 
 
+@pytest.mark.slow
 def test_in_a_low_window_an_upright_photograph_lies_beside_its_depth(
     fresh_visitor: Visitor, tmp_path: Path
 ) -> None:

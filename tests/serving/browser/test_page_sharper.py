@@ -25,6 +25,7 @@ from rilievo.records.prediction_record import Anchoring, MadeBy, PredictionRecor
 from rilievo.serving.browser.folder import write_page
 from support.browser import COARSE, chromium, unfold
 from support.catalogue_mirror import CatalogueMirror, catalogue
+from support.grids import mostly_slow
 from support.ply_files import read_ply
 from support.published_graphs import write_ramp
 from support.static_host import Visitor, hosted
@@ -109,6 +110,7 @@ def test_a_sharper_answer_follows_and_its_surface_is_that_of_python(
     assert np.quantile(apart, 0.999) < 1e-3
 
 
+@pytest.mark.slow
 def test_where_the_two_disagree_there_is_no_surface_and_that_is_told(
     catalogue: CatalogueMirror, tab: Any, tmp_path: Path, photograph: Path
 ) -> None:
@@ -277,9 +279,10 @@ def check_terms(found: Any, expected: Terms) -> None:
         assert found["distance"][name] == pytest.approx(value, abs=1e-6), name
 
 
-@pytest.mark.parametrize("shape", [(40, 61), (300, 203), (7, 9)])
-@pytest.mark.parametrize("certain", [0.2, 0.6, 0.85, 0.999])
-@pytest.mark.parametrize("valid_share", [1.0, 0.5, 0.0])
+@pytest.mark.parametrize(
+    ("shape", "certain", "valid_share"),
+    mostly_slow([(40, 61), (300, 203), (7, 9)], [0.2, 0.6, 0.85, 0.999], [1.0, 0.5, 0.0]),
+)
 def test_ranges_of_the_tab_follow_the_confidence_as_in_python(
     tab: Any,
     scripts: Path,

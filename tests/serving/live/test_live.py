@@ -160,7 +160,9 @@ def test_the_command_says_where_it_is_and_ends_with_the_video(clip: Path) -> Non
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-@pytest.mark.parametrize("moment", ["first line", "lost in other code"])
+@pytest.mark.parametrize(
+    "moment", ["first line", pytest.param("lost in other code", marks=pytest.mark.slow)]
+)
 def test_ctrl_c_ends_it_wherever_it_comes(moment: str, clip: Path) -> None:
     """Moments: the first line after the address, and code that loses the exception."""
     ended = subprocess.run(

@@ -117,7 +117,12 @@ def ask(server: ServeProcess) -> int:
     ("addresses", "seconds", "anew"),
     [
         ([f"127.0.0.{2 + number}" for number in range(_PLACES)], 0.2, False),
-        ([f"2001:db8:{number}::1" for number in range(_PLACES)], 0.2, False),
+        pytest.param(
+            [f"2001:db8:{number}::1" for number in range(_PLACES)],
+            0.2,
+            False,
+            marks=pytest.mark.slow,
+        ),
         # As many networks as bodies, and bodies that are never old enough to be slow.
         ([f"2001:db8:{number}::1" for number in range(_BODIES)], 0.2, False),
         ([f"127.0.0.{2 + number}" for number in range(_PLACES)], 0.6, True),

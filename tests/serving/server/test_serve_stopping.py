@@ -121,7 +121,11 @@ def test_a_server_at_rest_ends_at_once_and_in_silence(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "expected"),
-    [(_delayed(0.15), {200}), (_delayed(2), {200, 503}), (f"{_SOON}; {_STUCK}", {503})],
+    [
+        (_delayed(0.15), {200}),
+        pytest.param(_delayed(2), {200, 503}, marks=pytest.mark.slow),
+        (f"{_SOON}; {_STUCK}", {503}),
+    ],
     ids=["soon done", "later done", "stuck"],
 )
 def test_ctrl_c_leaves_no_request_without_an_answer(

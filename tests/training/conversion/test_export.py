@@ -96,7 +96,9 @@ def test_halved_weights_are_nearly_as_good_and_said(
         export_model(halved.path, tmp_path / "again.onnx", ExportOptions(precision="int8"))
 
 
-@pytest.mark.parametrize("name", ["rilievo/small", "rilievo/base"])
+@pytest.mark.parametrize(
+    "name", ["rilievo/small", pytest.param("rilievo/base", marks=pytest.mark.slow)]
+)
 def test_weights_of_8_bits_are_copied_and_not_made_smaller(name: str, tmp_path: Path) -> None:
     copy = export_model(name, tmp_path / "copy.onnx")
     assert (copy.precision, copy.agreement.most) == ("int8 weights", 0)

@@ -177,8 +177,10 @@ def motion_between(first: float, second: float, distance: float) -> np.ndarray:
     return poses[1] @ np.linalg.inv(poses[0])
 
 
-@pytest.mark.parametrize("preset", ["default", "probe3d"])
-@pytest.mark.parametrize("scannet", [False, True], ids=["navi", "scannet"])
+@pytest.mark.parametrize("preset", ["default", pytest.param("probe3d", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "scannet", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["navi", "scannet"]
+)
 def test_three_backbones_agree_with_numpy(tmp_path: Path, preset: str, scannet: bool) -> None:
     angles = SCANNET_ANGLES if scannet else NAVI_ANGLES
     root = tmp_path / "data"

@@ -103,6 +103,7 @@ def test_the_start_answers_in_torch_as_its_file_does(small: Path) -> None:
     assert float((normals[0].numpy() * expected.normals).sum(axis=0).min()) > 0.9999
 
 
+@pytest.mark.slow
 def test_the_error_on_images_kept_out_falls_and_the_run_is_a_model(
     run: Path, root: Path, tmp_path: Path
 ) -> None:

@@ -71,6 +71,7 @@ def config_of(root: Path, start: Path, epochs: int = 12, **tuning: object) -> Tu
     )
 
 
+@pytest.mark.slow
 def test_the_error_falls_the_run_resumes_to_the_bit_and_diffusers_loads_it(
     pipeline: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

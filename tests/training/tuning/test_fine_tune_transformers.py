@@ -190,6 +190,7 @@ def test_activations_that_are_computed_anew_give_the_same_gradients(
     assert fewest < 0.98 * most, "half of these small networks is a head"
 
 
+@pytest.mark.slow
 def test_adapters_learn_in_place_of_the_backbone_and_are_merged_at_the_end(
     checkpoint: Checkpoints, root: Path, tmp_path: Path
 ) -> None:

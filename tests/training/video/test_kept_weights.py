@@ -40,6 +40,7 @@ def test_a_run_that_errs_less_by_less_than_a_fiftieth_keeps_its_start(
     assert record.gain.share == pytest.approx(0.015)
 
 
+@pytest.mark.slow
 def test_once_the_start_is_beaten_any_smaller_error_is_kept(
     walls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

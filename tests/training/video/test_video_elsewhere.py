@@ -137,6 +137,7 @@ def test_a_validation_states_the_change_and_the_record_that_of_its_weights(
     assert "depth of other scenes has changed by" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_places")
 def test_a_run_that_forgets_goes_back_to_the_bound_and_on_with_half_the_rate(
     walls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -75,6 +75,7 @@ def test_a_run_starts_with_the_depth_of_the_embedded_model() -> None:
     np.testing.assert_allclose(ratio, np.median(ratio), rtol=2e-3)
 
 
+@pytest.mark.slow
 def test_a_run_by_geometry_is_a_model_that_fits_no_worse_than_its_start(whole: Path) -> None:
     record = video_run_folder(whole).read_record()
     assert record.pose_parameters == 0

@@ -147,7 +147,9 @@ def test_a_second_signal_stops_at_once(walls: Path, tmp_path: Path) -> None:
     assert stopped.returncode == 0, stopped.stderr
 
 
-@pytest.mark.parametrize(("killed_in", "left"), [(1, 0), (4, 2)])
+@pytest.mark.parametrize(
+    ("killed_in", "left"), [(1, 0), pytest.param(4, 2, marks=pytest.mark.slow)]
+)
 def test_a_killed_run_is_a_model_of_its_best_weights_so_far(
     walls: Path,
     tmp_path: Path,
