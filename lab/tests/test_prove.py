@@ -272,6 +272,7 @@ def test_a_program_that_does_the_same_agrees_in_every_number(tmp_path: Path) -> 
         assert not wrong(differences), differences
 
 
+@pytest.mark.slow
 def test_pixels_with_half_of_their_sources_are_found_by_holes_of_half_the_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -297,6 +298,7 @@ def test_pixels_with_half_of_their_sources_are_found_by_holes_of_half_the_size(
     assert differing == {"half size, holes"}
 
 
+@pytest.mark.slow
 def test_a_crop_that_is_wrong_at_one_size_of_kitti_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,6 +78,7 @@ def test_depth_is_learned_before_normals() -> None:
         replace(config, falls=config.steps + 1)
 
 
+@pytest.mark.slow
 def test_the_rate_is_constant_until_it_falls(shards: Path, encoder: Path, tmp_path: Path) -> None:
     task = trained(shards, encoder, tmp_path / "run", replace(SMALL, steps=1))
     task._config = replace(SMALL, steps=400, falls=100)
@@ -88,6 +89,7 @@ def test_the_rate_is_constant_until_it_falls(shards: Path, encoder: Path, tmp_pa
     assert rates == pytest.approx([0.01, 1.0, 1.0, 0.51, 0.02])
 
 
+@pytest.mark.slow
 def test_runs_are_joined_with_the_detail_of_a_file_that_stays(
     shards: Path, encoder: Path, tmp_path: Path
 ) -> None:

@@ -102,6 +102,7 @@ def test_a_folder_without_photographs_is_refused(tmp_path: Path) -> None:
         main(["normals", *map(str, given)])
 
 
+@pytest.mark.slow
 def test_a_run_writes_a_decoder_whose_normals_the_file_has(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

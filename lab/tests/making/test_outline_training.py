@@ -262,6 +262,7 @@ def test_photographs_with_measured_depth_leave_out_those_held_out(tmp_path: Path
     assert frames.true[known].mean() == pytest.approx(np.log(60.5 / 25.5), abs=0.01)
 
 
+@pytest.mark.slow
 def test_a_run_writes_weights_and_goes_on(
     archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -87,6 +87,7 @@ def test_a_second_network_sees_the_mirror_image(layout: LayoutNet) -> None:
     torch.testing.assert_close(confidence, 1 - torch.exp(-np.log(1.25) / expected))
 
 
+@pytest.mark.slow
 def test_runs_are_fused_from_their_averaged_weights(layout: LayoutNet, tmp_path: Path) -> None:
     torch.manual_seed(2)
     networks = {"layout": layout, "detail": settled(SmallNet(SMALL))}

@@ -20,6 +20,7 @@ def rendered():
     return render_wide(3, panorama(SIZE), SIZE, kind=Kind.ROOMS)
 
 
+@pytest.mark.slow
 def test_a_panorama_has_distance_all_round_and_the_same_again(rendered):
     assert rendered.camera.lens.has_unit_rays
     assert rendered.depth_valid.mean() > 0.9
