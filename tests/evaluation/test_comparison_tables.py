@@ -73,14 +73,16 @@ def test_a_page_has_open_figures_folded_notes_and_the_names_of_its_colours(tmp_p
     assert describe_depth_colours(DEPTH_COLOURS) in page
 
 
-@pytest.mark.parametrize(("images", "has_median"), [(2, False), (3, True)])
-def test_of_two_images_neither_is_called_the_median(
-    images: int, has_median: bool, tmp_path: Path
+@pytest.mark.parametrize(("images", "has_middle"), [(2, False), (3, True)])
+def test_of_two_images_neither_is_called_the_middle(
+    images: int, has_middle: bool, tmp_path: Path
 ) -> None:
     values = np.arange(1, images + 1) / 10
     compared = compare([run_of("a", values), run_of("b", values + 1)])
     write_comparison(compared, tmp_path / "c.html", {"a": Rooms(), "b": Rooms()})
-    assert ('data-label="median"' in (tmp_path / "c.html").read_text()) == has_median
+    page = (tmp_path / "c.html").read_text()
+    assert ('data-label="mean of the runs"' in page) == has_middle
+    assert ("The image in the middle by the mean" in page) == has_middle
 
 
 def test_ranks_stand_where_they_are_asked_for_and_known() -> None:

@@ -107,7 +107,7 @@ def write_report(
         ),
         num_scenes=scene_count([score.scene for score in scores]),
         min_scenes=MIN_SCENES,
-        items=None if pictures is None else median_worst_best_items(evaluation, pictures),
+        items=None if pictures is None else middle_worst_best_items(evaluation, pictures),
         num_ranked=len(best_first),
         formulas=list(_metric_heads_and_formulas(evaluation)),
         histograms=list(_histograms(evaluation)),
@@ -124,18 +124,18 @@ def rank_scores(scores: Sequence[Score], leading: Summary) -> list[Score]:
     )
 
 
-def median_worst_best_items(
+def middle_worst_best_items(
     evaluation: Evaluation, pictures: ReportPictures
 ) -> Iterator[ImageEntry]:
-    """Yield the median, the worst and the best images by the leading metric, with pictures."""
+    """Yield the middle, the worst and the best images by the leading metric, with pictures."""
     ranked = list(enumerate(rank_scores(evaluation.scores, evaluation.summaries[0]), start=1))
-    median = ranked[len(ranked) // 2]
+    middle = ranked[len(ranked) // 2]
     worst_count = min(MAX_PICTURED, len(ranked) // 2)
     worst_first = ranked[len(ranked) - worst_count :][::-1]
     best_first = ranked[: min(MAX_PICTURED, len(ranked) - worst_count)]
-    # The page opens with the first item, and the median says more of a model than its worst image.
-    extremes = [entry for entry in (*worst_first, *best_first) if entry is not median]
-    for rank, score in (median, *extremes):
+    # The page opens with the first item, and the middle says more of a model than its worst image.
+    extremes = [entry for entry in (*worst_first, *best_first) if entry is not middle]
+    for rank, score in (middle, *extremes):
         yield _image_item(evaluation, pictures, score, rank, len(ranked))
 
 
@@ -171,13 +171,13 @@ def _image_item(
 
 
 def _rank_word(rank: int, num_ranked: int) -> str:
-    """Word for a rank, from 1 for the best: "best" and "worst" for the halves, or "median".
+    """Word for a rank, from 1 for the best: "best" and "worst" for the halves, or "middle".
 
-    Of two images, neither is the median. Of more images of an even number, it is the worse one of
-    the two in the middle.
+    Of two images, neither is the middle. Of more images of an even number, it is the worse one of
+    the two in the middle, so its value is not the median.
     """
     if num_ranked != 2 and rank == num_ranked // 2 + 1:
-        return "median"
+        return "middle"
     return "best" if 2 * rank <= num_ranked + 1 else "worst"
 
 

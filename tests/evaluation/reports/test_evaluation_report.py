@@ -13,7 +13,7 @@ from PIL import Image
 
 from rilievo.errors import OutputError
 from rilievo.evaluation import evaluation_report as report
-from rilievo.evaluation.evaluation_report import median_worst_best_items, rank_scores, write_report
+from rilievo.evaluation.evaluation_report import middle_worst_best_items, rank_scores, write_report
 from rilievo.evaluation.metrics.depth import DEPTH_METRICS
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Evaluation, RangeError, Unscored
@@ -213,25 +213,37 @@ def test_the_best_have_the_highest_value_where_higher_is_better() -> None:
     assert values == sorted(values, reverse=True)
 
 
-def test_the_median_comes_first_then_the_worst_and_the_best_in_their_order() -> None:
+def test_the_middle_comes_first_then_the_worst_and_the_best_in_their_order() -> None:
     made = evaluation(values={"abs_rel": np.arange(1, 7) / 10}, metrics=(METRICS[0],))
-    items = list(median_worst_best_items(made, Rooms()))
+    items = list(middle_worst_best_items(made, Rooms()))
     assert [(each.label, each.value) for each in items] == [
-        ("median", "0.4000"),
+        ("middle", "0.4000"),
         *(("worst", each) for each in ("0.6000", "0.5000")),
         *(("best", each) for each in ("0.1000", "0.2000", "0.3000")),
     ]
 
 
-def test_of_two_images_neither_is_called_the_median() -> None:
+def test_of_two_images_neither_is_called_the_middle() -> None:
     made = evaluation(values={"abs_rel": np.array([0.1, 0.2])}, metrics=(METRICS[0],))
-    items = list(median_worst_best_items(made, Rooms()))
+    items = list(middle_worst_best_items(made, Rooms()))
     assert [(each.label, each.value) for each in items] == [("worst", "0.2000"), ("best", "0.1000")]
+
+
+@pytest.mark.parametrize(
+    ("images", "sentence"),
+    [(2, "The worse and the better image by"), (3, "The image in the middle, the worst and the")],
+)
+def test_the_sentence_above_the_pictures_fits_their_number(
+    images: int, sentence: str, tmp_path: Path
+) -> None:
+    _written(evaluation(images=images), tmp_path, Rooms())
+    [page] = tmp_path.rglob("report.html")
+    assert sentence in page.read_text("utf-8")
 
 
 def test_true_and_predicted_depth_share_their_colours_and_the_error_has_its_own() -> None:
     made = evaluation(values={"abs_rel": np.array([0.1])}, metrics=(METRICS[0],))
-    [item] = median_worst_best_items(made, Rooms())
+    [item] = middle_worst_best_items(made, Rooms())
     _, true, predicted, error = item.panels
     assert [each.title for each in item.panels] == [
         "Photograph",
@@ -276,7 +288,7 @@ def test_the_sky_of_a_prediction_has_its_colour_and_a_key() -> None:
 
 def test_a_prediction_that_is_not_metres_has_its_own_scale_and_no_error_map() -> None:
     made = evaluation(images=1, metrics=(METRICS[0],))
-    [item] = median_worst_best_items(made, Rooms(kind=DepthKind.AFFINE_INVERSE))
+    [item] = middle_worst_best_items(made, Rooms(kind=DepthKind.AFFINE_INVERSE))
     assert [each.title for each in item.panels] == ["Photograph", "True depth", "Prediction"]
     assert item.panels[2].legend is not None
     assert item.panels[2].legend.marks == ("far", "near")
@@ -284,7 +296,7 @@ def test_a_prediction_that_is_not_metres_has_its_own_scale_and_no_error_map() ->
 
 def test_normals_are_shown_in_the_colours_of_the_field_with_the_angle_between_them() -> None:
     made = evaluation(images=1, metrics=ANGLES, task="normals")
-    [item] = median_worst_best_items(made, Rooms(kind=None))
+    [item] = middle_worst_best_items(made, Rooms(kind=None))
     true, predicted, error = (each.pixels.astype(int) for each in item.panels[-3:])
     assert np.abs(true[30, 10] - [128, 128, 255]).max() <= 1
     assert np.abs(predicted[30, 50] - [128, 128, 255]).max() <= 1

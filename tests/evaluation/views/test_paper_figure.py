@@ -56,10 +56,14 @@ def test_a_comparison_opens_with_the_median_and_then_shows_where_models_differ(
     assert main(["compare", *map(str, runs), "-o", str(page)]) == 0
     text = page.read_text("utf-8")
     # The errors are 0.1 and 0.2 in the first image, half and a third of that in the others.
-    # The median is the second; the other two follow by how far the models are apart.
+    # The second is in the middle; the other two follow by how far the models are apart.
     names = re.findall(r"<h2>(.*?)</h2>\n<p class=\"numbers\">", text)
     assert names == [NAMES[1], NAMES[0], NAMES[2]]
-    assert re.findall(r'data-label="(.*?)"', text) == ["median", "apart by", "apart by"]
+    assert re.findall(r'data-label="(.*?)"', text) == [
+        "mean of the runs",
+        "apart by",
+        "apart by",
+    ]
     assert text.count("<img") == 3 * len(TITLES)
     assert "https:" not in text
 

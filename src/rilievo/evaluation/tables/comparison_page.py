@@ -92,10 +92,10 @@ def _image_entries(
     disputed_images: tuple[Disagreement, ...],
     pictures: Mapping[str, ReportPictures],
 ) -> Iterator[ImageEntry]:
-    """Yield the median image by the runs' mean value, then the images on which they disagree.
+    """Yield the middle image by the runs' mean value, then the images on which they disagree.
 
-    If there is one run, which cannot disagree, the first images follow the median. Of two images,
-    the worse one comes first, but neither is called the median.
+    If there is one run, which cannot disagree, the first images follow the middle. Of two images,
+    the worse one comes first, but neither is called the middle.
     """
     if not column.ids:
         return
@@ -113,7 +113,8 @@ def _image_entries(
 
     for index in (median, *following):
         if index == median and means.size != 2:
-            label, shown_value = "median", means[index]
+            label = "middle" if len(run_pictures) == 1 else "mean of the runs"
+            shown_value = means[index]
         elif disputed_images:
             label, shown_value = "apart by", np.ptp(values[:, index])
         else:
