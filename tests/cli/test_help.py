@@ -228,6 +228,10 @@ def test_what_is_no_option_of_the_command_stays_in_a_refusal() -> None:
         ("predict a.jpg --save zzz", "does not accept 'zzz'; known: "),
         ("predict a.jpg --confidence mirrr", "got 'mirrr': did you mean 'mirror'?"),
         ("completion bsh", "got 'bsh': did you mean 'bash'?"),
+        ("fuse a --camera k.yaml", "got 'k.yaml'; pass a file with --camera-file;"),
+        ("train video a --camera k.yaml -o b", "got 'k.yaml'; pass a file with --camera-file;"),
+        ("fuse a --camera 525", "got '525'; 'rilievo fuse --help' lists"),
+        ("predict a.jpg --camera-file k.yaml", "no option --camera-file: did you mean '--camera'?"),
     ],
 )
 def test_a_wrong_word_of_a_list_is_answered_by_the_nearest(

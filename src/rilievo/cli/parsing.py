@@ -17,6 +17,7 @@ from rilievo.system.terminal import bold, dim, help_width, wrap_line
 
 T = TypeVar("T")
 _NEGATIVE_NUMBER = re.compile(r"-\.?\d")
+_NUMBER = re.compile(r"[+-]?\.?\d")
 _parsed_record_types: list[type] = []
 """Class of the record that was parsed last, so that messages spell options as its command does.
 
@@ -243,9 +244,12 @@ class _CommandLine:
             from rilievo.errors.typing_errors import names_meant_by
 
             similar = names_meant_by(text, option.choices)
-            question = f": did you mean '{similar[0]}'?" if similar else ""
+            advice = f": did you mean '{similar[0]}'?" if similar else ""
+            file_flag = f"{option.flag}-file"
+            if file_flag in self.options_by_flag and not _NUMBER.match(text):
+                advice = f"; pass a file with {file_flag}"
             raise self.error_with_help(
-                f"{option.label} must be {option.accepted_values}, got '{text}'{question}"
+                f"{option.label} must be {option.accepted_values}, got '{text}'{advice}"
             ) from None
         return value if option.takes_many else option.check(value)
 
@@ -289,6 +293,10 @@ class _CommandLine:
         similar = abbreviated or names_meant_by(typed, flags_by_letters)
         if similar:
             return [flags_by_letters[letters] for letters in similar]
+        # Where --camera takes numbers or a file, --camera-file is a name of another command.
+        flag_without_file = f"--{words.removesuffix('-file')}"
+        if flag_without_file in self.options_by_flag:
+            return [flag_without_file]
         # It may be the last word of a longer flag, such as "mask" of "--valid-mask". But flags such
         # as "--sparse-crop" only make sense with "--sparse".
         ends = [flag for flag in flags_by_letters.values() if flag.endswith(f"-{words}")]

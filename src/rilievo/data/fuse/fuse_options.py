@@ -10,6 +10,7 @@ from rilievo.errors import OptionError
 from rilievo.errors.messages import OptionName, Text
 from rilievo.io.depth.crops import parse_placement
 from rilievo.io.depth.encoding import parse_encoding
+from rilievo.models import FAST_MODEL
 from rilievo.schema.fields import option
 
 
@@ -22,7 +23,7 @@ class FuseOptions(ClipCamera):
         0.05
     """
 
-    model: str = ""
+    model: Annotated[str, option(default=FAST_MODEL)] = ""
     """Depth model: a name that 'rilievo models' lists, a file or a folder."""
     depth: Path | None = None
     """Folder with a depth file for each frame, instead of a model: results of 'rilievo predict', or
