@@ -179,7 +179,8 @@ def _raw_kitti_camera_notes(used_label: str, labels_in_file: Container[str]) -> 
     return [
         f"rilievo uses the camera for rectified images from its camera file ({used_label}): if "
         f"the image is raw, pass the numbers of {raw_label} and "
-        f"{raw_label.replace('K_', 'D_')} as opencv:FX,FY,CX,CY,K1,K2,P1,P2,K3"
+        f"{raw_label.replace('K_', 'D_')} as opencv:FX,FY,CX,CY,K1,K2,P1,P2,K3; "
+        "where a lens is not accepted, undistort the images first"
     ]
 
 

@@ -125,7 +125,8 @@ class ExportOptions(TrustOptions):
 
 
 _NO_SINGLE_NETWORK = (
-    "consists of several networks or runs on another computer, so it cannot be exported to ONNX"
+    "is a function, consists of several networks or runs on another computer, so it cannot be "
+    "exported to ONNX"
 )
 _THIRD_PARTY_OPTIONS = ("mean", "std", "scale", "multiple", "resampling", "licence")
 """Options that describe a third-party file."""
