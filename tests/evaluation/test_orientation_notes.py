@@ -129,3 +129,14 @@ def test_the_notes_of_images_agree_with_the_remark_on_the_run(root: Path, tmp_pa
     [remark] = orientation_remarks(found)
     assert remark.startswith(f"in 5 images, {SWAPPED}")
     assert not any("upside down" in note for score in found.scores for note in score.notes)
+
+
+@pytest.mark.parametrize("is_turned", [False, True])
+def test_normals_in_other_axes_are_told(root: Path, tmp_path: Path, is_turned: bool) -> None:
+    """Normals whose axes are those of OpenGL point the other way in two of three axes."""
+    for path in (root / "normals").rglob("*.npy"):
+        if is_turned:
+            np.save(path, np.load(path) * np.array([1, -1, -1], np.float32)[:, None, None])
+    evaluation = run_tiny("rilievo/small", root, benchmark="normals", output=tmp_path / "out")
+    warning = "in 6 images, the normals are more than 90 degrees off on average"
+    assert any(each.startswith(warning) for each in evaluation.warnings) == is_turned

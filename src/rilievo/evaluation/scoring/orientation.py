@@ -1,10 +1,10 @@
-"""Notes on predictions that are turned or mirrored, or whose near and far are swapped."""
+"""Notes on predictions that are turned or mirrored, with near and far swapped, or in other axes."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 from rilievo.alignment.turned_maps import SWAPPED, TURNS, detect_turn
-from rilievo.arrays.shapes import Field, Mask
+from rilievo.arrays.shapes import Field, Mask, Values
 from rilievo.evaluation.records import Score
 from rilievo.records.depth_map import DepthKind, DepthMap
 
@@ -17,7 +17,11 @@ _SWAPPED_NOTE = (
     "near and far seem to be swapped: check the kind of the prediction, which is affine_inverse "
     "for inverse depth and disparity"
 )
-ORIENTATION_NOTES = (_SWAPPED_NOTE, *_TURN_NOTES)
+_OTHER_AXES_NOTE = (
+    "the normals are more than 90 degrees off on average: check the axes of the prediction and "
+    "those of the ground truth"
+)
+ORIENTATION_NOTES = (_SWAPPED_NOTE, *_TURN_NOTES, _OTHER_AXES_NOTE)
 _MIN_SWAPPED_FRACTION = 0.5
 """Least fraction of the images that seem to be swapped in a run of swapped predictions.
 
@@ -38,6 +42,15 @@ def orientation_note(predicted: DepthMap, true: Field, both_valid: Mask) -> str 
     if turn == SWAPPED:
         return _SWAPPED_NOTE
     return _TURN_NOTES[list(TURNS).index(turn)]
+
+
+def axes_note(angles: Values) -> str | None:
+    """Note on normals that seem to have other axes than the true ones; None if they seem right.
+
+    ``angles`` are those between predicted and true normals [°]. Both face the camera, so even
+    normals that ignore the image are nearer than 90 degrees on average.
+    """
+    return _OTHER_AXES_NOTE if angles.mean() > 90 else None
 
 
 def settle_orientation_notes(scores: Sequence[Score]) -> list[Score]:

@@ -40,6 +40,7 @@ from rilievo.evaluation.scoring.comparable_depth import (
     pixel_notes,
 )
 from rilievo.evaluation.scoring.depth_ranges import range_sums
+from rilievo.evaluation.scoring.orientation import axes_note
 from rilievo.evaluation.scoring.placing import PlacedPrediction, place_prediction
 from rilievo.evaluation.scoring.regions import (
     ScoredPixels,
@@ -272,12 +273,16 @@ def _compare_normals(
     assert truth.normals_valid is not None, "_normals_pair raises if there are no true normals"
     to_score = scored_normals_pixels(benchmark, truth)
     unanswered = int(np.count_nonzero(to_score.mask)) - pair.count
+    notes = pixel_notes(benchmark, pair.count, unanswered)
+    other_axes = axes_note(pair.angles)
+    if other_axes is not None:
+        notes.append(other_axes)
     return ImageComparison(
         pair=pair,
         true_share=float(truth.normals_valid.mean()),
         left_out=to_score.left_out,
         unanswered=unanswered,
-        notes=tuple(pixel_notes(benchmark, pair.count, unanswered)),
+        notes=tuple(notes),
     )
 
 
