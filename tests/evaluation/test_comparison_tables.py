@@ -85,6 +85,17 @@ def test_of_two_images_neither_is_called_the_middle(
     assert ("The image in the middle by the mean" in page) == has_middle
 
 
+def test_a_single_image_is_no_plural(tmp_path: Path) -> None:
+    compared = compare(
+        [run_of(name, np.array([value])) for name, value in (("a", 0.1), ("b", 0.2))]
+    )
+    for ending in ("md", "tex", "html"):
+        write_comparison(compared, tmp_path / f"c.{ending}")
+        text = (tmp_path / f"c.{ending}").read_text()
+        assert "1 image" in text
+        assert "1 images" not in text
+
+
 def test_ranks_stand_where_they_are_asked_for_and_known() -> None:
     cell = ComparedValue(value=1.0, rank=2)
     assert cell_entry(cell).small_print == ()

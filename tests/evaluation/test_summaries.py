@@ -200,6 +200,16 @@ def test_images_without_a_score_are_one_remark_with_the_commonest_reasons_first(
 
 
 @pytest.mark.parametrize(
+    ("requested", "beginning"), [(1, "1 of 1 image has"), (2, "1 of 2 images has")]
+)
+def test_an_image_that_is_alone_without_a_score_is_no_plural(
+    requested: int, beginning: str
+) -> None:
+    remark = unscored_remark([Unscored(id="a", reason="cut short")], requested)
+    assert remark == f"{beginning} no score: cut short (a)"
+
+
+@pytest.mark.parametrize(
     ("listed", "limit", "remark"),
     [
         (6, None, None),

@@ -312,7 +312,8 @@ def unscored_remark(unscored: Iterable[Unscored], requested_count: int) -> str |
     if unnamed_count:
         reasons.append(f"{unnamed_count} for other reasons, which the results list")
     verb = "has" if counts.total() == 1 else "have"
-    beginning = f"{counts.total()} of {requested_count} images {verb} no score: "
+    requested = count_text(requested_count, "image")
+    beginning = f"{counts.total()} of {requested} {verb} no score: "
     return Note(Text(beginning, join_texts("; ", reasons)))
 
 
@@ -345,7 +346,7 @@ def _prediction_remarks(scores: Sequence[Score]) -> Iterator[str]:
             counts[masked_note] += 1
             first_by_note.setdefault(masked_note, f"{score.id}: {note}")
     for masked_note, first in first_by_note.items():
-        yield f"{first} (applies to {counts[masked_note]} of {len(scores)} images)"
+        yield f"{first} (applies to {counts[masked_note]} of {count_text(len(scores), 'image')})"
 
 
 def _pixel_remarks(benchmark: Benchmark, scores: Sequence[Score]) -> Iterator[str]:

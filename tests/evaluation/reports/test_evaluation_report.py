@@ -241,6 +241,12 @@ def test_the_sentence_above_the_pictures_fits_their_number(
     assert sentence in page.read_text("utf-8")
 
 
+def test_a_single_image_is_no_plural(tmp_path: Path) -> None:
+    page = _written(evaluation(images=1), tmp_path)
+    assert "1 image in the dataset's order" in page.words
+    assert "1 images" not in page.source
+
+
 def test_true_and_predicted_depth_share_their_colours_and_the_error_has_its_own() -> None:
     made = evaluation(values={"abs_rel": np.array([0.1])}, metrics=(METRICS[0],))
     [item] = middle_worst_best_items(made, Rooms())

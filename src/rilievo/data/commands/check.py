@@ -86,7 +86,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _print_progress(done: int, total: int) -> None:
     end = "\n" if done == total else ""
-    print(f"\rread {done} of {total} images", end=end, file=sys.stderr, flush=True)
+    print(f"\rread {done} of {count_text(total, 'image')}", end=end, file=sys.stderr, flush=True)
 
 
 def _report_lines(check: Check, sheet: Path | None) -> Iterator[str]:
@@ -101,7 +101,7 @@ def _report_lines(check: Check, sheet: Path | None) -> Iterator[str]:
     yield ""
     yield (
         f"split '{check.split}', variant '{check.variant}': read {check.num_read} of "
-        f"{check.num_listed} images, {len(check.images)} of them complete"
+        f"{count_text(check.num_listed, 'image')}, {len(check.images)} of them complete"
     )
     yield from _problem_lines("missing", check.absent)
     yield from _problem_lines("broken", check.broken)

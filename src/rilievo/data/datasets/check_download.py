@@ -265,7 +265,7 @@ def _camera_warnings(dataset: Dataset, images: Sequence[ImageSummary]) -> Iterat
         if image.camera is not None:
             doubt_counts.update(camera_doubts(image.camera, image.size))
     for doubt, count in doubt_counts.most_common(_MAX_CAMERA_WARNINGS):
-        yield f"{count} of {len(images)} images: {doubt}"
+        yield f"{count} of {count_text(len(images), 'image')}: {doubt}"
 
 
 def _odd_sizes(images: Sequence[ImageSummary]) -> Iterator[tuple[str, int]]:

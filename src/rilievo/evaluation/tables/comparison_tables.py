@@ -1,5 +1,6 @@
 """Tables of a comparison on one benchmark: values, and differences between runs."""
 
+from rilievo.errors.messages import count_text
 from rilievo.evaluation.tables.comparison import BenchmarkComparison, ComparedValue, Difference
 from rilievo.evaluation.tables.wording import alignment_text, bounds, column_head, number
 from rilievo.pages.tables import EMPTY_CELL, Entry, Heading, Table, make_headings
@@ -42,7 +43,7 @@ def values_table(group: BenchmarkComparison, *, on_page: bool = False) -> Table:
     ]
     if on_page:
         headings.append(Heading(text="aligned by", is_text=True))
-    data = f"{group.dataset}: {group.image_count:,} images"
+    data = f"{group.dataset}: {count_text(group.image_count, 'image')}"
     title = [f"{group.title}."] if group.title else []
     notes = list(group.notes)
     sentences = alignment_sentences(group)

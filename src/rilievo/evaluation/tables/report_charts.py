@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from rilievo.arrays.shapes import Values
+from rilievo.errors.messages import count_text
 from rilievo.evaluation.metrics.certainty import Reliability
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import RangeError, Sparsification, Summary
@@ -61,9 +62,9 @@ def histogram(summary: Summary, values: Values) -> Chart:
     return Chart(
         svg=canvas.svg,
         description=(
-            f"Histogram of {summary.label} over {values.size:,} images: mean {number(mean)}, "
-            f"median {number(median)}. For 90% of the images, the value is between "
-            f"{number(percentile_5)} and {number(percentile_95)}."
+            f"Histogram of {summary.label} over {count_text(values.size, 'image')}: "
+            f"mean {number(mean)}, median {number(median)}. For 90% of the images, the value is "
+            f"between {number(percentile_5)} and {number(percentile_95)}."
         ),
         caption=caption,
     )
@@ -256,7 +257,8 @@ def scatter_against_reference(column: ComparedMetric, name: str) -> Chart:
         is_better = run_values < reference_values
     caption = (
         f"{printable(name)} is better than {printable(column.reference)} on "
-        f"{int(is_better.sum()):,} of {num_images:,} images ({percentage(is_better.mean())})"
+        f"{int(is_better.sum()):,} of {count_text(num_images, 'image')} "
+        f"({percentage(is_better.mean())})"
     )
     if drawn.size < num_images:
         caption += f"; {drawn.size:,} of them are drawn"
