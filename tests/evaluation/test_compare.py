@@ -265,7 +265,7 @@ def test_a_metric_that_some_images_lack_says_on_how_many_it_rests() -> None:
     cut = replace(a, scores=(replace(a.scores[0], values={}), *a.scores[1:]))
     compared = compare([cut, b])
     assert len(compared.groups[0].columns[0].ids) == 39
-    assert "AbsRel: differences are based on the 39 images" in "".join(compared.notes)
+    assert "AbsRel: runs are compared on the 39 images" in "".join(compared.notes)
 
 
 def test_runs_of_one_model_are_told_apart_by_their_folders(tmp_path: Path) -> None:

@@ -224,3 +224,16 @@ def test_a_table_for_a_paper_states_its_alignment_and_its_dataset() -> None:
         compared.groups[0].dataset.split(",")[0] in text.partition(r"\caption")[2].splitlines()[0]
     )
     assert "terminal" not in text
+
+
+@pytest.mark.parametrize(("baseline", "reference"), [(None, "the best run"), ("b", "b")])
+def test_a_table_for_a_paper_says_what_its_asterisks_mean_and_promises_no_other_numbers(
+    baseline: str | None, reference: str
+) -> None:
+    values = random_errors()
+    compared = compare([run_of("a", values), run_of("b", values + 1)], baseline=baseline)
+    text = table_as_latex(comparison_tables(compared)[0])
+    assert "$^{*}$" in text
+    assert f"An asterisk marks a significant difference from {reference}: p " in text
+    assert "intervals of the differences" not in text
+    assert "Differences" not in text

@@ -79,7 +79,11 @@ def compare(
     first_run = next(iter(run_by_name.values()))
     published_rows = _published_rows(_comparable_published(first_run), columns, run_by_name)
     notes = _comparison_notes(
-        run_by_name, columns, num_images=len(ids), has_unshared_images=has_unshared_images
+        run_by_name,
+        columns,
+        baseline,
+        num_images=len(ids),
+        has_unshared_images=has_unshared_images,
     )
     group = BenchmarkComparison(
         label=first_run.benchmark,
@@ -395,20 +399,24 @@ def _differences_to_reference(
 def _comparison_notes(
     runs: Mapping[str, Evaluation],
     columns: Sequence[ComparedMetric],
+    baseline: str | None,
     *,
     num_images: int,
     has_unshared_images: bool,
 ) -> Iterator[str]:
-    """Yield caveats of a comparison, one sentence each."""
+    """Yield caveats of a comparison, one sentence each.
+
+    They are true beside the values alone, too, because LaTeX has no table of the differences.
+    """
     first_run = next(iter(runs.values()))
     if len(runs) > 1:
-        yield from _significance_notes(first_run, num_images)
+        yield from _significance_notes(first_run, num_images, baseline)
     yield from _averaging_notes(runs, num_images, has_unshared_images=has_unshared_images)
     for column in columns:
         if len(column.ids) < num_images:
             yield (
-                f"{column.label}: differences are based on the {len(column.ids):,} images for "
-                "which every run has a value."
+                f"{column.label}: runs are compared on the {len(column.ids):,} images for which "
+                "every run has a value."
             )
         if column.better is Better.ZERO:
             yield f"{column.label}: the comparison uses the absolute value for each image."
@@ -419,9 +427,11 @@ def _comparison_notes(
     yield from _run_warnings(runs)
 
 
-def _significance_notes(first_run: Evaluation, num_images: int) -> Iterator[str]:
-    """Yield notes on how differences are tested, and on how few scenes they rest."""
-    yield f"Differences are paired over {count_text(num_images, 'image')}."
+def _significance_notes(
+    first_run: Evaluation, num_images: int, baseline: str | None
+) -> Iterator[str]:
+    """Yield notes on how runs are compared, and on how few scenes they are compared."""
+    yield f"Runs are compared image by image, over {count_text(num_images, 'image')}."
     # Frames of a scene are no independent evidence.
     num_scenes = scene_count([score.scene for score in first_run.scores])
     if num_scenes < MIN_SCENES <= len(first_run.scores):
@@ -434,10 +444,10 @@ def _significance_notes(first_run: Evaluation, num_images: int) -> Iterator[str]
         yield "There are too few images for intervals and significance tests."
         return
     yield (
-        "The 95% intervals of the differences follow from Student's t distribution, and p from "
-        "Wilcoxon's signed-rank test with Holm's correction for the number of runs. An asterisk "
-        f"marks p < {SIGNIFICANCE_LEVEL:g} with an interval that excludes zero. Bold marks the "
-        "best run if it is significantly better than every other run."
+        f"An asterisk marks a significant difference from {baseline or 'the best run'}: p < "
+        f"{SIGNIFICANCE_LEVEL:g}, by Wilcoxon's signed-rank test with Holm's correction for the "
+        "number of runs, and a 95% interval of the difference, by Student's t distribution, that "
+        "excludes zero. Bold marks the best run if it is significantly better than every other run."
     )
     if num_scenes < len(first_run.scores):
         yield (
