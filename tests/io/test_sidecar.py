@@ -18,12 +18,14 @@ from rilievo.io.outputs.sidecar import (
     SourceFacts,
     SurfaceFacts,
     camera_from_facts,
+    depth_facts,
     make_sidecar,
     parse_sidecar,
     read_sidecar,
     write_sidecar,
 )
 from rilievo.prediction import Prediction
+from rilievo.records.depth_map import DepthKind
 from rilievo.records.prediction_record import Calibration, MadeBy
 from support.predictions import MADE_BY, prediction
 
@@ -116,6 +118,22 @@ def test_the_camera_comes_back_bit_for_bit(tmp_path: Path) -> None:
     back = camera_from_facts(facts)
     np.testing.assert_array_equal(back.K, camera.K)
     assert back.source is camera.source
+
+
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False))
+def test_the_range_of_depth_has_no_more_digits_than_a_float32(value: float) -> None:
+    """The text of the number is that of the float32, whose bits come back from it."""
+    facts = depth_facts(DepthKind.AFFINE, (value, value), 1)
+    for end in (facts.minimum, facts.maximum):
+        assert end is not None
+        assert np.float32(end).tobytes() == np.float32(value).tobytes()
+        assert len(repr(end).partition("e")[0].strip("-").replace(".", "").strip("0")) <= 9
+
+
+def test_a_depth_of_906_millimetres_is_written_as_0_906() -> None:
+    whole = prediction(values=np.full((24, 32), 0.906), holes=False)
+    data = json.loads(to_json(make_sidecar(whole)))
+    assert (data["depth"]["minimum"], data["depth"]["maximum"]) == (0.906, 0.906)
 
 
 def test_a_map_without_a_valid_pixel_has_no_range() -> None:

@@ -392,8 +392,11 @@ def depth_facts(
     *,
     is_distance: bool = False,
 ) -> DepthFacts:
-    """Describe depth by its kind and its least and largest valid value; None if none is valid."""
-    minimum, maximum = (None, None) if ends is None else ends
+    """Describe depth by its kind and its least and largest valid value; None if none is valid.
+
+    The two are written with the digits that a float32 has: 0.906, and not 0.906000018119812.
+    """
+    minimum, maximum = (None, None) if ends is None else map(_shortest_float32, ends)
     return DepthFacts(
         kind=kind,
         unit=UNITS.get(kind, _ARBITRARY),
@@ -402,6 +405,11 @@ def depth_facts(
         maximum=maximum,
         valid_pixels=valid_pixels,
     )
+
+
+def _shortest_float32(value: float) -> float:
+    """Number with the fewest digits whose nearest float32 is that of the value."""
+    return float(str(np.float32(value)))
 
 
 def depth_meaning(kind: DepthKind, *, is_distance: bool) -> str:
