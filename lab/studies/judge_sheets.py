@@ -12,8 +12,8 @@ Printed are the median and the largest relative error, the share of true lengths
 the median half width of the range, and the share of the true relief that the network shows.
 """
 
-import sys
 import warnings
+from argparse import ArgumentParser
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -281,4 +281,6 @@ def main(count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 150)
+    _parser = ArgumentParser(description=__doc__)
+    _parser.add_argument("count", nargs="?", type=int, default=150, help="number of photographs")
+    main(_parser.parse_args().count)
