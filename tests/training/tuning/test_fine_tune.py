@@ -384,6 +384,7 @@ def test_the_help_has_both_defaults(capsys: pytest.CaptureFixture[str]) -> None:
     text = " ".join(capsys.readouterr().out.split())
     for words in (
         "Number of passes through the images. [default: 10, or 20 with --start]",
+        "[default: 0, or about a fifth of the images with --start]",
         "0.0002 with",
     ):
         assert words in text

@@ -60,7 +60,10 @@ def _other_defaults() -> dict[str, str]:
     """Additions to the help of the options that have another default in some cases."""
     tuning_config = TuningConfig(data=DataChoice(), tuning=TuningOptions(start=""))
     whole_networks = " and ".join(filter(is_whole_network, BACKBONE_FAMILIES))
-    additions = {"config.blueprint.probe.kind": f", or linear for {whole_networks}"}
+    additions = {
+        "config.blueprint.probe.kind": f", or linear for {whole_networks}",
+        "config.data.held_out": ", or about a fifth of the images with --start",
+    }
     for name in (*_FIELDS_WITH_START, _FLIP):
         default = attrgetter(name)(tuning_config)
         if default != attrgetter(name)(SUPERVISED):
