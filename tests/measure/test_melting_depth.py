@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 import rilievo
 from rilievo.measure import Measurement, RegionMeasurement
+from support.grids import mostly_slow
 from support.traced_objects import Cuboid, Cylinder, TracedScene, View, trace_scene
 
 K = np.array([[617.25, 0, 317.39], [0, 617.55, 245.98], [0, 0, 1]])
@@ -85,22 +86,23 @@ def parcel(frames: Path, name: str, box: tuple[float, float, float, float]) -> R
     return prediction.measure_box(box)
 
 
-@pytest.mark.parametrize("grown", [(0, 0, 0, 0), (3, 2, 3, 2), (0, 0, 12, 8), (10, 8, 10, 8)])
 @pytest.mark.parametrize(
-    ("name", "box"),
-    [
-        ("000002", (244, 44, 554, 292)),
-        ("000003", (213, 20, 429, 193)),
-        ("test_img", (40, 37, 510, 393)),
-    ],
+    ("frame", "grown"),
+    mostly_slow(
+        [
+            ("000002", (244, 44, 554, 292)),
+            ("000003", (213, 20, 429, 193)),
+            ("test_img", (40, 37, 510, 393)),
+        ],
+        [(0, 0, 0, 0), (3, 2, 3, 2), (0, 0, 12, 8), (10, 8, 10, 8)],
+    ),
 )
 def test_a_parcel_has_the_same_width_in_three_frames_of_a_sensor(
     data_folder: Path,
-    name: str,
-    box: tuple[int, int, int, int],
+    frame: tuple[str, tuple[int, int, int, int]],
     grown: tuple[int, int, int, int],
 ) -> None:
-    left, top, right, bottom = box
+    name, (left, top, right, bottom) = frame
     grown_box = (left - grown[0], top - grown[1], right + grown[2], bottom + grown[3])
     found = parcel(data_folder / "realsense_10", name, grown_box)
     assert contains(found.width, 0.402), found

@@ -21,8 +21,10 @@ def half_width(measured: Measurement) -> float:
     return (measured.high - measured.low) / 2 / measured.value
 
 
-@pytest.mark.parametrize(("view", "height"), mostly_slow(SLANTS, (0.02, 0.04, 0.08, -0.03)))
-@pytest.mark.parametrize("source", ["network", "depth map"])
+@pytest.mark.parametrize(
+    ("view", "height", "source"),
+    mostly_slow(SLANTS, (0.02, 0.04, 0.08, -0.03), ["network", "depth map"]),
+)
 def test_a_tool_above_or_below_a_sheet_is_right_and_inside_its_range(
     view: tuple[float, float], height: float, source: str
 ) -> None:

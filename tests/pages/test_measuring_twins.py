@@ -27,6 +27,7 @@ from rilievo.prediction import Prediction
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.instruments import DepthSource, make_instrument
 from support.browser import chromium
+from support.grids import mostly_slow
 from support.predictions import MADE_BY
 from support.traced_objects import varied_scene
 
@@ -202,8 +203,7 @@ def page_facts(prediction: Prediction) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("source", ["network", "map"])
+@pytest.mark.parametrize(("change", "source"), mostly_slow([*CHANGES], ["network", "map"]))
 def test_ends_of_lines_have_the_depth_of_python(call: Call, source: str, change: str) -> None:
     """Lines on one surface and across several, with ends on and between pixels."""
     prediction = changed_room(source, change)
@@ -226,8 +226,7 @@ def test_ends_of_lines_have_the_depth_of_python(call: Call, source: str, change:
         assert found == pytest.approx(expected, rel=1e-6), facts["line"]
 
 
-@pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("source", ["network", "map"])
+@pytest.mark.parametrize(("change", "source"), mostly_slow([*CHANGES], ["network", "map"]))
 def test_objects_in_boxes_have_the_sizes_of_python(call: Call, source: str, change: str) -> None:
     prediction = changed_room(source, change)
     facts = page_facts(prediction)

@@ -29,6 +29,7 @@ from rilievo.predicting.videos.shot_borders import ShotBorders
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
 from support.clips import Clip, write_clip
+from support.grids import mostly_slow
 from support.relief import Relief
 
 MakeNetwork = Callable[..., Path]
@@ -114,9 +115,10 @@ def compare_with_alone(whole: Path, alone: Sequence[Path]) -> None:
     assert next(frames, None) is None
 
 
-@pytest.mark.parametrize("seeds", [(1, 2, 3), (1, 1, 1)], ids=["three scenes", "one scene"])
-@pytest.mark.parametrize("is_folder", [False, True])
-@pytest.mark.parametrize("kind", [DepthKind.UP_TO_SCALE, DepthKind.AFFINE])
+@pytest.mark.parametrize(
+    ("seeds", "is_folder", "kind"),
+    mostly_slow([(1, 2, 3), (1, 1, 1)], [False, True], [DepthKind.UP_TO_SCALE, DepthKind.AFFINE]),
+)
 def test_each_shot_of_a_film_is_as_it_is_alone(
     tmp_path: Path, seeds: tuple[int, ...], is_folder: bool, kind: DepthKind
 ) -> None:

@@ -123,7 +123,7 @@ def test_small_holes_stay_open_in_meshes_and_pages(tmp_path: Path) -> None:
     assert len(corners)
 
 
-@pytest.mark.parametrize("backing", [0.0, 0.1])
+@pytest.mark.parametrize("backing", [0.0, pytest.param(0.1, marks=pytest.mark.slow)])
 def test_files_of_surfaces_leave_them_out(mask: np.ndarray, backing: float, tmp_path: Path) -> None:
     path = tmp_path / "cut.png"
     Image.fromarray(rgba(mask)).save(path)

@@ -128,6 +128,7 @@ def test_the_surface_fills_the_width_and_half_of_the_height_and_covers_nothing(
         assert page.evaluate("globalThis.shift") < 0.01
 
 
+@pytest.mark.slow
 def test_the_depth_under_a_mouse_takes_the_place_of_the_hint(
     browser: Any, addresses: dict[str, str]
 ) -> None:
@@ -243,6 +244,7 @@ def test_keys_reach_what_is_seen_in_the_order_in_which_it_is_seen(
         assert page.evaluate("document.activeElement.matches('.stage input')")
 
 
+@pytest.mark.slow
 def test_lines_are_drawn_on_the_surface_and_on_the_photograph(
     browser: Any, addresses: dict[str, str]
 ) -> None:

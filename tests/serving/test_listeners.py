@@ -166,6 +166,11 @@ def test_answers_are_shown_in_no_other_page_and_kept_nowhere(listener: Listener)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is an address on Linux alone")
+@pytest.mark.parametrize(
+    "listener",
+    ["serve", *(pytest.param(name, marks=pytest.mark.slow) for name in ("app", "predict --live"))],
+    indirect=True,
+)
 def test_one_address_has_so_many_connections_and_they_end(listener: Listener) -> None:
     """Connections that never send a head: more than there may be are answered 429."""
     held = []

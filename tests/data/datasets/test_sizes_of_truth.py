@@ -15,6 +15,7 @@ from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.depth.placement import PlacementNames, place_map
 from rilievo.predicting.metres.sparse import read_sparse
+from support.grids import mostly_slow
 
 K = np.array([[500.0, 0, 319.5], [0, 500, 239.5], [0, 0, 1]])
 SIZE = (480, 640)
@@ -392,8 +393,7 @@ def write_turned_photo(path: Path, orientation: int, shape: tuple[int, int]) -> 
 
 
 @pytest.mark.filterwarnings("ignore:the camera's principal point")
-@pytest.mark.parametrize("orientation", STORED)
-@pytest.mark.parametrize("shape", [SIZE, (480, 480)])
+@pytest.mark.parametrize(("orientation", "shape"), mostly_slow([*STORED], [SIZE, (480, 480)]))
 def test_depth_of_a_photograph_that_exif_turns_is_said_to_be_taken_as_upright(
     root: Path, orientation: int, shape: tuple[int, int]
 ) -> None:

@@ -25,6 +25,7 @@ from rilievo.prediction.saving import SaveOptions, save
 from rilievo.records.depth_map import DepthKind, DepthMap
 from rilievo.records.sample import Photo
 from support.browser import CAMERAS, Opened, bare, share_of_pictures, unfold
+from support.grids import mostly_slow
 from support.predictions import MADE_BY, prediction
 
 HOSTILE = "<script>alert(1)<!-- &lt; \"'.jpg"
@@ -472,8 +473,9 @@ def test_the_pointer_reads_depth_on_the_surface_too(shown: Opened) -> None:
     assert float(words[0]) == pytest.approx(8 / 3, rel=0.03)
 
 
-@pytest.mark.parametrize("ratio", [0.67, 1.0, 1.5, 1.78, 2.4])
-@pytest.mark.parametrize("size", [(1280, 800), (390, 844)])
+@pytest.mark.parametrize(
+    ("ratio", "size"), mostly_slow([0.67, 1.0, 1.5, 1.78, 2.4], [(1280, 800), (390, 844)])
+)
 def test_pictures_fill_the_window(
     browser: Any, tmp_path: Path, size: tuple[int, int], ratio: float
 ) -> None:

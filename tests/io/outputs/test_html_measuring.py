@@ -24,6 +24,7 @@ from rilievo.records.instruments import DepthError, DepthSource, make_instrument
 from rilievo.records.prediction_record import Calibration
 from rilievo.records.sample import Photo
 from support.browser import Opened, chromium
+from support.grids import mostly_slow
 from support.predictions import prediction
 
 HEIGHT, WIDTH = 90, 120
@@ -544,8 +545,10 @@ def test_known_sizes_that_contradict_each_other_widen_ranges_as_in_python(
     assert readings(page)[-1] == f"box: {sizes}"
 
 
-@pytest.mark.parametrize("factor", [0.5, 0.9995, 1, 1.004, 1.5])
-@pytest.mark.parametrize("source", ["network", "map", "fitted"])
+@pytest.mark.parametrize(
+    ("factor", "source"),
+    mostly_slow([0.5, 0.9995, 1, 1.004, 1.5], ["network", "map", "fitted"]),
+)
 def test_a_known_length_is_compared_with_measured_depth_as_in_python(
     browser: Any, tmp_path: Path, source: str, factor: float
 ) -> None:
@@ -627,8 +630,10 @@ def test_ranges_by_an_instrument_are_those_of_python(
     assert readings(page)[-1] == by_measuring(given, (30, 80), (80, 20))
 
 
-@pytest.mark.parametrize("source", ["network", "map", "sensor", "fitted"])
-@pytest.mark.parametrize("point", [(20, 85), (100, 80), (60, 75), (10, 20)])
+@pytest.mark.parametrize(
+    ("source", "point"),
+    mostly_slow(["network", "map", "sensor", "fitted"], [(20, 85), (100, 80), (60, 75), (10, 20)]),
+)
 def test_heights_on_the_floor_have_the_range_of_python(
     browser: Any, tmp_path: Path, source: str, point: tuple[int, int]
 ) -> None:

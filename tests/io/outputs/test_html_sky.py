@@ -137,7 +137,10 @@ def test_next_to_the_ground_the_sky_is_the_photographs_until_it_is_turned(
     assert turned_haze == 0
 
 
-@pytest.mark.parametrize("look", ["100", "200"], ids=["shape", "points"])
+@pytest.mark.parametrize(
+    "look",
+    [pytest.param("100", id="shape"), pytest.param("200", id="points", marks=pytest.mark.slow)],
+)
 def test_shape_and_points_have_no_sky(shown: dict[str, Opened], look: str) -> None:
     with_sky, without = (
         seen(shown[name].page, f"v=0,0,0,0,0,-1,0&o={look}") for name in ("whole", "dropped")

@@ -137,7 +137,7 @@ def test_a_wide_screen_has_no_bands_and_a_surface_that_is_turned_from_the_first_
     context.close()
 
 
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("width", [390, pytest.param(1280, marks=pytest.mark.slow)])
 def test_the_title_is_the_whole_name(browser: Any, server: ServeProcess, width: int) -> None:
     visitor = Visitor(browser, server, viewport={"width": width, "height": 844})
     visitor.page.locator("#state.settled").wait_for()

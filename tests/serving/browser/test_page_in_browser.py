@@ -386,6 +386,7 @@ def test_the_camera_is_live_and_gives_a_photograph(fresh_visitor: Visitor) -> No
     assert not page.locator("#live").is_visible()
 
 
+@pytest.mark.slow
 def test_a_phone_shows_everything_without_scrolling_sideways(
     visitor: Visitor, address: str, photographs: Path
 ) -> None:

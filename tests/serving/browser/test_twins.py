@@ -39,6 +39,7 @@ from rilievo.records.sample import Photo
 from rilievo.serving.app.view_file import view_bytes
 from support.browser import chromium
 from support.exif_blocks import exif_block, scene
+from support.grids import mostly_slow
 from support.open_field import open_field
 from support.predictions import prediction
 from support.static_host import hosted
@@ -643,10 +644,14 @@ def test_doubts_about_exif_are_those_of_python(call: Call, tags: dict[str, Any],
     assert said == notes
 
 
-@pytest.mark.parametrize("orientation", [1, 6])
-@pytest.mark.parametrize("stated", [(1200, 900), None])
 @pytest.mark.parametrize(
-    "size", [(1200, 900), (900, 1200), (600, 450), (450, 600), (800, 800), (1000, 640), (1280, 720)]
+    ("size", "stated", "orientation"),
+    mostly_slow(
+        [(1200, 900), (900, 1200), (600, 450), (450, 600), (800, 800), (1000, 640), (1280, 720)],
+        [(1200, 900), None],
+        [1, 6],
+        rounds=2,
+    ),
 )
 def test_exif_of_crops_is_that_of_python(
     call: Call, size: tuple[int, int], stated: tuple[int, int] | None, orientation: int
