@@ -75,5 +75,7 @@ def test_the_same_focal_length_is_the_same_option_as_text_and_as_number() -> Non
 @pytest.mark.parametrize("word", ["1 ", "1,", "fisheye:", "a"])
 def test_a_text_that_is_far_too_long_is_refused_without_being_parsed(word: str) -> None:
     text = word * (33 << 20)
-    with pytest.raises(OptionError, match=r"got [\d,]+ characters; expected a focal length"):
+    with pytest.raises(
+        OptionError, match=r"got a text of [\d,]+ characters; expected a focal length"
+    ):
         parse_camera(text)

@@ -18,6 +18,7 @@ from rilievo.system.terminal import bold, dim, help_width, wrap_line
 T = TypeVar("T")
 _NEGATIVE_NUMBER = re.compile(r"-\.?\d")
 _NUMBER = re.compile(r"[+-]?\.?\d")
+"""Beginning of a text that is meant as a number."""
 _parsed_record_types: list[type] = []
 """Class of the record that was parsed last, so that messages spell options as its command does.
 
@@ -241,17 +242,22 @@ class _CommandLine:
         try:
             value = option.read(text)
         except ValueError:
-            from rilievo.errors.typing_errors import names_meant_by
-
-            similar = names_meant_by(text, option.choices)
-            advice = f": did you mean '{similar[0]}'?" if similar else ""
-            file_flag = f"{option.flag}-file"
-            if file_flag in self.options_by_flag and not _NUMBER.match(text):
-                advice = f"; pass a file with {file_flag}"
+            advice = self._advice_on_text(option, text)
             raise self.error_with_help(
                 f"{option.label} must be {option.accepted_values}, got '{text}'{advice}"
             ) from None
         return value if option.takes_many else option.check(value)
+
+    def _advice_on_text(self, option: OptionField, text: str) -> str:
+        """What the user may have meant by a text that the option does not accept; may be empty."""
+        from rilievo.errors.typing_errors import names_meant_by
+
+        file_flag = f"{option.flag}-file"
+        if file_flag in self.options_by_flag and not _NUMBER.match(text):
+            # 'fuse --camera k.yaml': there, --camera takes numbers, and --camera-file a file.
+            return f"; pass a file with {file_flag}"
+        similar = names_meant_by(text, option.choices)
+        return f": did you mean '{similar[0]}'?" if similar else ""
 
     def unknown_flag_error(self, flag: str) -> OptionError:
         """Error for a flag that the command does not have, with suggestions."""
@@ -293,7 +299,7 @@ class _CommandLine:
         similar = abbreviated or names_meant_by(typed, flags_by_letters)
         if similar:
             return [flags_by_letters[letters] for letters in similar]
-        # Where --camera takes numbers or a file, --camera-file is a name of another command.
+        # Other commands call it --camera-file; here, --camera takes a file, too.
         flag_without_file = f"--{words.removesuffix('-file')}"
         if flag_without_file in self.options_by_flag:
             return [flag_without_file]

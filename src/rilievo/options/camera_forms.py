@@ -118,7 +118,7 @@ def parse_camera_without_files(text: str) -> NamedCamera:
 def _require_short(text: str) -> None:
     """Refuse a text that is too long to be a camera, before any work that grows with its length."""
     if len(text) > _MAX_CHARACTERS:
-        raise _invalid_camera_error(f"got {len(text):,} characters")
+        raise _invalid_camera_error(f"got a text of {len(text):,} characters")
 
 
 def _is_lens(text: str) -> bool:

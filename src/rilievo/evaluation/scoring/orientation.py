@@ -1,4 +1,4 @@
-"""Notes on predictions that are turned or mirrored, with near and far swapped, or in other axes."""
+"""Notes on predictions that are turned, mirrored or in other axes, or swap near and far."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -47,8 +47,8 @@ def orientation_note(predicted: DepthMap, true: Field, both_valid: Mask) -> str 
 def axes_note(angles: Values) -> str | None:
     """Note on normals that seem to have other axes than the true ones; None if they seem right.
 
-    ``angles`` are those between predicted and true normals [°]. Both face the camera, so even
-    normals that ignore the image are nearer than 90 degrees on average.
+    ``angles`` are those between predicted and true normals [°]. All visible surfaces face the
+    camera, so even a prediction that faces the camera everywhere is less than 90 degrees off.
     """
     return _OTHER_AXES_NOTE if angles.mean() > 90 else None
 

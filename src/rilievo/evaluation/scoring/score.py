@@ -268,7 +268,7 @@ def _compare_depth(
 def _compare_normals(
     benchmark: Benchmark, prediction: PredictionRecord, truth: Truth
 ) -> ImageComparison:
-    """Pair predicted with true normals, and count the pixels without a prediction."""
+    """Pair predicted with true normals, count pixels without a prediction, and note doubts."""
     pair = _normals_pair(benchmark, prediction, truth)
     assert truth.normals_valid is not None, "_normals_pair raises if there are no true normals"
     to_score = scored_normals_pixels(benchmark, truth)

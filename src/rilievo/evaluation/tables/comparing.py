@@ -406,7 +406,7 @@ def _comparison_notes(
 ) -> Iterator[str]:
     """Yield caveats of a comparison, one sentence each.
 
-    They are true beside the values alone, too, because LaTeX has no table of the differences.
+    None of them mentions the table of differences, because a LaTeX file only has that of values.
     """
     first_run = next(iter(runs.values()))
     if len(runs) > 1:

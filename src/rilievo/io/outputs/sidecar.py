@@ -394,7 +394,8 @@ def depth_facts(
 ) -> DepthFacts:
     """Describe depth by its kind and its least and largest valid value; None if none is valid.
 
-    The two are written with the digits that a float32 has: 0.906, and not 0.906000018119812.
+    Depth is stored in float32, so both get the few digits that a float32 has: 0.906, and not
+    0.906000018119812.
     """
     minimum, maximum = (None, None) if ends is None else map(_shortest_float32, ends)
     return DepthFacts(
@@ -408,7 +409,7 @@ def depth_facts(
 
 
 def _shortest_float32(value: float) -> float:
-    """Number with the fewest digits whose nearest float32 is that of the value."""
+    """Round to the fewest digits that give the same float32."""
     return float(str(np.float32(value)))
 
 
