@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rilievo.errors.messages import spell_flag
 from rilievo.predicting.summary import Tally
 
 
@@ -57,6 +58,13 @@ def test_nothing_of_a_stopped_video_is_said_to_be_kept(tmp_path: Path) -> None:
     assert "starts walk.mp4 again" in last_line
     assert "unfinished results are not kept" in last_line
     assert "resumes" not in str(tally.summary())
+
+
+def test_a_stopped_run_that_replaces_results_resumes_without_its_option(tmp_path: Path) -> None:
+    tally = Tally(output=tmp_path, show=False, interrupted=True, overwrites=True)
+    assert "the same command without overwrite resumes here" in str(tally.summary())
+    by_command = tally.summary().worded(spell_flag)
+    assert "the same command without --overwrite resumes here" in by_command
 
 
 def test_failures_of_several_inputs_are_written_once_and_that_of_one_at_the_end(

@@ -270,7 +270,12 @@ def predict_across(
         has_videos=job_count > photo_count,
         storage=storage,
     )
-    with Tally(output=output, total=job_count + len(run.failures), show=show) as tally:
+    with Tally(
+        output=output,
+        total=job_count + len(run.failures),
+        show=show,
+        overwrites=options.saving.overwrite,
+    ) as tally:
         if address_or_none(output) is None:
             prepare_output_folder(output)
         run.report(tally)

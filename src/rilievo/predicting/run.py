@@ -149,7 +149,13 @@ def predict_files(
     )
     output = options.saving.output
     input_count = len(jobs) + len(run.failures)
-    with Tally(output=output, total=input_count, show=show, stopwatch=stopwatch) as tally:
+    with Tally(
+        output=output,
+        total=input_count,
+        show=show,
+        overwrites=options.saving.overwrite,
+        stopwatch=stopwatch,
+    ) as tally:
         writers = _prepare_writers(models, options, jobs, tally.note)
         run.report(tally)
         for message in writers.all()[0].skipped_output_notes():

@@ -13,6 +13,7 @@ from typing import Any
 from rilievo.errors import InputError, OutputError, RilievoError
 from rilievo.errors.messages import (
     Note,
+    OptionName,
     Spell,
     Text,
     count_text,
@@ -84,6 +85,7 @@ class RunSummary:
         wrote: Path of the results without suffix, if there is only one input.
         begins_anew: Video that was being predicted when the user stopped the run; nothing of it is
             kept.
+        overwrites: Whether the run replaced the results of earlier runs.
         frames: Number of frames of videos.
         frame_seconds: Wall time of videos.
         spent: Times of the stages.
@@ -102,6 +104,7 @@ class RunSummary:
     incomplete: int = 0
     wrote: Path | None = None
     begins_anew: Path | None = None
+    overwrites: bool = False
     frames: int = 0
     frame_seconds: float = 0.0
     spent: RunTimes = field(default_factory=RunTimes)
@@ -126,7 +129,7 @@ class RunSummary:
         if self.noted > len(self.notes):
             lines.append(f"note: ... and {self.noted - len(self.notes)} more")
         if self.interrupted:
-            lines.append(self._stop_line())
+            lines.append(self._stop_line(spell))
         return "\n".join(lines)
 
     def _done_line(self) -> str:
@@ -142,9 +145,11 @@ class RunSummary:
         results = f", results in {result_path}" if self.done + self.finished_before else ""
         return f"{self.done} done in {self.seconds:.1f} s{speed}{results}"
 
-    def _stop_line(self) -> str:
+    def _stop_line(self, spell: Spell) -> str:
         """Say what is kept after the user stopped the run, and how to continue."""
         stopped = "stopped; no result is half-written, and the same command"
+        if self.overwrites:
+            stopped += f" without {OptionName('overwrite').spelled(spell)}"
         if self.begins_anew is None:
             return f"{stopped} resumes here"
         return (
@@ -187,6 +192,7 @@ class Tally:
         interrupted: Whether the user stopped the run.
         incomplete: Number of videos and folders of frames of which only a part could be read.
         begins_anew: Video that is being predicted; if the run stops now, nothing of it is kept.
+        overwrites: Whether the run replaces the results of earlier runs.
     """
 
     output: Path
@@ -195,6 +201,7 @@ class Tally:
     interrupted: bool = False
     incomplete: int = 0
     begins_anew: Path | None = None
+    overwrites: bool = False
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
     _frames: int = 0
     _frame_seconds: float = 0.0
@@ -332,6 +339,7 @@ class Tally:
             incomplete=self.incomplete,
             wrote=self._wrote if self.total in (None, 1) else None,
             begins_anew=self.begins_anew,
+            overwrites=self.overwrites,
             frames=self._frames,
             frame_seconds=self._frame_seconds,
             spent=self.stopwatch.times,
