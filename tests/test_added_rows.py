@@ -76,6 +76,7 @@ def test_the_app_offers_an_added_output_of_photographs_and_of_videos(
     assert with_output["app bytes"] == (70 + 30) * 100 * 0.5
 
 
+@pytest.mark.slow
 def test_an_added_option_of_saving_acts_at_every_door(tmp_path: Path) -> None:
     for extra in ("pydantic", "starlette"):
         pytest.importorskip(extra, reason="extras are not installed")
@@ -137,6 +138,7 @@ def test_an_added_lens_is_read_by_every_option_and_written_in_numbers(
     assert with_lens["back"] is True
 
 
+@pytest.mark.slow
 def test_help_the_guide_and_refusals_name_an_added_lens(with_lens: Mapping[str, Any]) -> None:
     assert "Known: pinhole, equirect, fisheye, opencv, fov, stereographic." in with_lens["help"]
     row = "| `stereographic:200` | a sphere seen from its edge | distance |"

@@ -3,6 +3,8 @@
 import ast
 from pathlib import Path
 
+import pytest
+
 import rilievo
 from support.checked_types import checked
 
@@ -14,6 +16,7 @@ def named(nodes: list[ast.expr]) -> set[str]:
     return {ast.unparse(node).partition("[")[0].rpartition(".")[2] for node in nodes}
 
 
+@pytest.mark.slow
 def test_protocols_can_be_checked_at_a_call() -> None:
     protocols = {
         f"{path.name}: {node.name}": named(node.decorator_list)

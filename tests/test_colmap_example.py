@@ -109,7 +109,10 @@ def write_binary(folder: Path, lens: str, made: dict) -> None:
 
 
 @pytest.mark.parametrize("write", [write_text, pytest.param(write_binary, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("lens", LENSES)
+@pytest.mark.parametrize(
+    "lens",
+    [pytest.param(lens, marks=[pytest.mark.slow] * (lens == "RADIAL_FISHEYE")) for lens in LENSES],
+)
 def test_depth_has_the_scale_of_the_model_and_the_lens_its_distortion(
     program, images, tmp_path, capsys, lens, write
 ) -> None:

@@ -40,6 +40,7 @@ LONG = frozenset(
     {
         *("markers", "cam_T_sensor", "depth_error", "own_depth"),
         *("sparse_crop", "sparse_encoding", "sparse_kind", "sparse_unit"),
+        *("vanishing_points", "camera_height", "known_rectangle", "known_circle", "manhattan"),
     }
 )
 """Options that take seconds; ``sparse`` and ``known`` stand for them in the quick tests."""

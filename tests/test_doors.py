@@ -102,7 +102,13 @@ PYTHON_DOORS: Mapping[str, Callable[[Path, Any], Depth]] = {
 }
 
 
-@pytest.mark.parametrize("name", ODD_FILES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * name.startswith(("turned", "large")))
+        for name in ODD_FILES
+    ],
+)
 def test_every_door_of_python_gives_the_same_depth(
     name: str, files: Mapping[str, Path], model: Any
 ) -> None:
@@ -207,6 +213,7 @@ AS_PILLOW = {name for name in ODD_FILES if name not in {"inks.jpg", "large.jpg",
 """Files that a browser decodes to the same pixels as Pillow."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "names",
     [("barred.png", "turned-6.png"), pytest.param(sorted(AS_PILLOW), marks=pytest.mark.slow)],

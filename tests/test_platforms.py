@@ -150,6 +150,7 @@ def test_uses_are_found_in_any_form(source: str, used: list[str]) -> None:
     assert [*uses_of(ast.parse(source))] == used
 
 
+@pytest.mark.slow
 def test_files_opened_by_number_are_read_and_written_as_bytes() -> None:
     """Windows changes line ends of files that ``os.open`` opens without ``O_BINARY``."""
     written = {

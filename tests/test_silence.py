@@ -17,10 +17,13 @@ from PIL import Image
 from support.tiny_dataset import write_tiny
 from support.watched import Seen, Watched, compiled, start
 
-pytestmark = pytest.mark.skipif(
-    not sys.platform.startswith("linux") or shutil.which("cc") is None,
-    reason="the watcher is compiled, for Linux",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not sys.platform.startswith("linux") or shutil.which("cc") is None,
+        reason="the watcher is compiled, for Linux",
+    ),
+]
 
 _PATIENCE = 300
 _SERVED = 15

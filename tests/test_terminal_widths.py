@@ -161,7 +161,9 @@ def test_there_are_sixty_lines() -> None:
     assert len(LINES) >= 60
 
 
-@pytest.mark.parametrize("columns", [60, 80, 120])
+@pytest.mark.parametrize(
+    "columns", [60, *(pytest.param(each, marks=pytest.mark.slow) for each in (80, 120))]
+)
 def test_no_line_is_longer_than_the_terminal(columns: int) -> None:
     long = [line for line in STYLE.sub("", shown(columns)).split("\n") if len(line) > columns]
     long = [line for line in long if not line.startswith("$$")]
@@ -178,6 +180,7 @@ def test_no_word_is_broken(columns: int) -> None:
     assert sorted(here - whole) == []
 
 
+@pytest.mark.slow
 def test_a_pipe_gets_a_line_for_each_message() -> None:
     lines = piped(60).split("\n")
     starts = [line for line in lines if line.startswith("rilievo: ")]

@@ -112,6 +112,7 @@ def test_a_run_whose_configuration_names_code_is_refused_in_one_line(folder: Pat
     assert not (folder / "was-run").exists()
 
 
+@pytest.mark.slow
 def test_the_user_names_the_code_and_its_workers_run_it(folder: Path) -> None:
     done = predicted(folder, "--workers", "2", "--trust-code", PLACE)
     assert done.returncode == 0, done.stderr

@@ -341,6 +341,7 @@ ALIKE = [pytest.param(name, marks=pytest.mark.slow) for name in ("nyuv2", "sinte
 READ = {"valid", "x", "y", "z", "K", "image"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["scannet", "ibims", "oasis", *ALIKE])
 def test_files_of_dsines_sets_are_read_as_its_loaders_do(name: str, tmp_path: Path) -> None:
     pytest.importorskip("torch")
@@ -355,6 +356,7 @@ def test_files_of_dsines_sets_are_read_as_its_loaders_do(name: str, tmp_path: Pa
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "before", "after", "metrics"),
     [
@@ -415,6 +417,7 @@ def test_a_number_that_is_none_does_not_agree() -> None:
     assert not Difference(case="100%", metric="a", ours=0.0, theirs=float("nan")).agrees
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_the_command_prints_commits_first_and_ends_with_1_where_numbers_differ(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
@@ -467,6 +470,7 @@ def test_folders_that_are_no_checkouts_are_one_line(tmp_path: Path) -> None:
         open_checkout(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -730,6 +734,7 @@ sub22_5_error, sub30_error = share(22.5), share(30)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("benchmark", "module", "text", "numbers"),
     [
@@ -753,6 +758,7 @@ def test_programs_that_were_read_are_called_on_hard_maps_too(
     assert len(differences) == numbers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "after", "case", "metrics"),
     [

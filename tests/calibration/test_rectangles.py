@@ -92,6 +92,7 @@ def test_an_unknown_focal_length_is_within_five_per_cent_where_vanishing_points_
     assert np.quantile(np.abs(lengths), 0.98) < 0.01
 
 
+@pytest.mark.slow
 def test_ranges_hold_eight_in_ten_true_lengths() -> None:
     chance, inside = np.random.default_rng(0), []
     for seen in seen_rectangles(COUNT, 12, error=1.0, gaussian=True):

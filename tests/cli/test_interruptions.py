@@ -54,7 +54,7 @@ sys.exit(code)
 
 @pytest.mark.parametrize(
     "share",
-    [0.02, *(pytest.param(share, marks=pytest.mark.slow) for share in (0.3, 0.6, 1.3)), 0.9],
+    [*(pytest.param(share, marks=pytest.mark.slow) for share in (0.02, 0.3, 0.6, 1.3)), 0.9],
 )
 @pytest.mark.parametrize("command", _COMMANDS)
 def test_three_interruptions_are_one(

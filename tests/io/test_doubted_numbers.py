@@ -119,7 +119,13 @@ RIGHT: dict[str, tuple[np.ndarray, str, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", RIGHT)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (number % 2))
+        for number, name in enumerate(RIGHT)
+    ],
+)
 def test_right_files_bring_no_doubt_in_any_command(name: str, tmp_path: Path) -> None:
     stored, layout, encoding = RIGHT[name]
     for folder in ("images", "depth"):
@@ -417,6 +423,7 @@ def test_files_of_another_unit_are_named(medians: list[float], odd: str) -> None
     assert not odd or odd.split(", ")[0] in str(found).partition("(")[2].partition(")")[0]
 
 
+@pytest.mark.slow
 def test_check_and_evaluate_name_a_file_of_another_unit(tmp_path: Path) -> None:
     for folder in ("images", "depth"):
         (tmp_path / folder).mkdir()

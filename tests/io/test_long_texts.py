@@ -11,14 +11,17 @@ import pytest
 from rilievo.errors import RilievoError
 from rilievo.io.cameras.lens_files import read_lens
 from rilievo.io.depth.stored_depth import read_stored_depth
+from support.grids import mostly_slow
 
 _LENGTH = 100_000
 _MAX_CPU_SECONDS = 5.0  # Each of these texts took more than a minute.
 REPEATED = (" ", "\t", "\n", "a", "a ", "1", "1 ", ".", "_", "-", "=\n", "a b: ")
 
 
-@pytest.mark.parametrize("repeated", REPEATED)
-@pytest.mark.parametrize("beginning", ["", "x =", "fx_color = 5\nP0: 1 0", "extrinsic\n"])
+@pytest.mark.parametrize(
+    ("repeated", "beginning"),
+    mostly_slow(REPEATED, ["", "x =", "fx_color = 5\nP0: 1 0", "extrinsic\n"]),
+)
 def test_long_texts_of_cameras_are_read_at_once(
     beginning: str, repeated: str, tmp_path: Path
 ) -> None:
@@ -30,9 +33,10 @@ def test_long_texts_of_cameras_are_read_at_once(
     assert time.process_time() - begin < _MAX_CPU_SECONDS
 
 
-@pytest.mark.parametrize("repeated", REPEATED)
-@pytest.mark.parametrize("beginning", ["", "1", "scale: "])
-@pytest.mark.parametrize("name", ["scale", "range"])
+@pytest.mark.parametrize(
+    ("repeated", "beginning", "name"),
+    mostly_slow(REPEATED, ["", "1", "scale: "], ["scale", "range"]),
+)
 def test_long_texts_beside_depth_are_read_at_once(
     name: str, beginning: str, repeated: str, tmp_path: Path
 ) -> None:

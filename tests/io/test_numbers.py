@@ -137,6 +137,7 @@ def test_one_of_several_arrays_is_named(tmp_path: Path) -> None:
         read_numbers(tmp_path / "a.npz", name="fat")
 
 
+@pytest.mark.slow
 def test_an_exr_of_many_channels_is_refused_by_its_header(tmp_path: Path) -> None:
     """3.2 MB of 200 channels took 15 CPU seconds and 3.5 GB before it was refused."""
     OpenEXR = pytest.importorskip("OpenEXR")

@@ -114,6 +114,7 @@ def verify_or_none(folder: Path) -> tuple[Any, ...]:
         return ()
 
 
+@pytest.mark.slow
 def test_a_file_that_was_altered_is_found_between_old_and_new(folder: Path) -> None:
     for number in range(1, 100):
         assert die_at(number, folder, lambda: write_anew(folder))

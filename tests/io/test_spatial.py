@@ -65,6 +65,7 @@ def test_baseline_camera_and_depth_are_read_whichever_view_comes_first(first: in
     assert np.quantile(errors, 0.9) < 0.03
 
 
+@pytest.mark.slow
 def test_views_are_matched_in_any_size_and_exposure() -> None:
     size = (720, 1400)
     dark = view(NEAR, BASELINE, size, exposure=0.7)

@@ -101,11 +101,11 @@ def test_the_lower_side_of_a_box_may_be_off_the_foot(name: str, frame: int, belo
 @pytest.mark.parametrize(
     ("scene", "names", "last_names"),
     [
-        ({"noise": 0.003}, PIECES, ("crate", "cabinet")),
+        pytest.param({"noise": 0.003}, PIECES, ("crate", "cabinet"), marks=pytest.mark.slow),
         ({"noise": 0.01}, PIECES, ("crate", "cabinet")),
-        ({"pitch": 10}, PIECES, PIECES),
+        pytest.param({"pitch": 10}, PIECES, PIECES, marks=pytest.mark.slow),
         ({"pitch": -8}, ("cabinet",), ("cabinet",)),  # the picture cuts the low pieces
-        ({"roll": 10}, PIECES, ("cabinet",)),
+        pytest.param({"roll": 10}, PIECES, ("cabinet",), marks=pytest.mark.slow),
     ],
     ids=str,
 )
@@ -139,6 +139,7 @@ def says_what_is_outside(found: RegionMeasurement) -> bool:
     return any("goes on beyond" in remark for remark in found.remarks)
 
 
+@pytest.mark.slow
 def test_an_object_that_goes_on_beyond_its_box_is_said_to() -> None:
     cut = measured(3, "cabinet", (-3, -3, -3, -3))
     assert cut.height.value < 0.98 * height_of("cabinet")

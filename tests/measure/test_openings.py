@@ -67,6 +67,7 @@ class Doorway:
 A3, A4 = (0.42, 0.297), (0.297, 0.21)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("paper", "least"), [(A3, 9), pytest.param(A4, 8, marks=pytest.mark.slow)])
 def test_openings_that_are_five_per_cent_too_small_or_large_are_told_apart(
     paper: tuple[float, float], least: int

@@ -209,6 +209,7 @@ def test_sizes_on_maps_of_half_the_size_lie_inside_their_ranges(seeds: int) -> N
     assert np.mean(inside) > 0.75
 
 
+@pytest.mark.slow
 def test_a_range_tells_how_many_pixels_the_edges_of_depth_are_wide() -> None:
     def half_width(depth: np.ndarray) -> float:
         width = measured_on(SCENE, depth).width

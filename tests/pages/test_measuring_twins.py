@@ -253,6 +253,7 @@ def page_range(
     return length.low, length.high
 
 
+@pytest.mark.slow
 def test_floor_and_wall_that_join_an_object_change_its_ranges_as_in_python(call: Call) -> None:
     """Depth of a sensor that melts where two surfaces are close, with bumps on the floor."""
     scene = varied_scene(3001)

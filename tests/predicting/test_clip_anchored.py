@@ -178,6 +178,7 @@ def _streamed(scenes: Sequence[np.ndarray], reads: Callable[[int], bool]):
     return found, [int(each) for each in seen]
 
 
+@pytest.mark.slow
 def test_a_stream_has_a_running_scale_and_shift_that_a_cut_resets() -> None:
     one = [scene(1, index % 12) for index in range(40)]
     other = [scene(2)[::-1].copy() for _ in range(6)]

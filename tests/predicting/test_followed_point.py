@@ -77,6 +77,7 @@ def test_a_point_is_followed_to_half_a_pixel_and_measured(clip: Path, first_fram
         assert each.measured.low < expected.value < each.measured.high
 
 
+@pytest.mark.slow
 def test_a_hidden_point_is_lost_and_found_again(clip: Path) -> None:
     lost = [each.frame for each in follow(clip) if each.pixel is None]
     assert lost == list(HIDDEN)

@@ -148,6 +148,7 @@ def test_each_shot_of_a_film_is_as_it_is_alone(
     assert not [note for note in sidecar.notes or () if "border" in note]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="only Linux names a file without a name")
 def test_a_film_that_a_full_disk_stopped_keeps_the_borders_of_its_shots(
     tmp_path: Path, make_network: MakeNetwork, monkeypatch: pytest.MonkeyPatch

@@ -51,6 +51,7 @@ def test_what_the_user_knows_goes_first() -> None:
     assert rilievo.predict(spatial(0.5), model=crooked(0.5), own_depth=False).calibration is None
 
 
+@pytest.mark.slow
 def test_a_scene_that_is_too_far_has_no_metres_and_a_note_says_why() -> None:
     prediction = rilievo.predict(spatial(30.0), model=crooked(30.0))
     assert prediction.depth.kind is DepthKind.UP_TO_SCALE
@@ -65,6 +66,7 @@ def test_a_prediction_of_other_proportions_is_not_scaled() -> None:
     assert prediction.depth.kind is DepthKind.UP_TO_SCALE
 
 
+@pytest.mark.slow
 def test_the_command_says_where_metres_come_from(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

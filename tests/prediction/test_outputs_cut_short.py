@@ -193,6 +193,7 @@ def test_an_added_output_leaves_the_checksums_of_the_others_at_any_moment(tmp_pa
     assert number > 6
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
 def test_an_output_that_a_kill_left_unfinished_is_added_without_losing_the_record(
     tmp_path: Path,

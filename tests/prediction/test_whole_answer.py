@@ -211,6 +211,7 @@ def bomb(path: Path, size: int, name: str) -> None:
             file.write(bytes(2**20))
 
 
+@pytest.mark.slow
 def test_an_archive_of_results_is_bounded_too(results: Path) -> None:
     bomb(results / "photo.npz", 1400 * 2**20, "about")
     with pytest.raises(InputError, match=r"'about.npy' unpacks to 1468.* MB"):

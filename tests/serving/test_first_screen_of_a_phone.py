@@ -265,6 +265,7 @@ def test_lines_are_drawn_on_the_surface_and_on_the_photograph(
         page.wait_for_url(lambda url: url != before and "m=l" in url)
 
 
+@pytest.mark.slow
 def test_a_finger_turns_the_surface_sideways_and_scrolls_the_page_upwards(
     browser: Any, addresses: dict[str, str]
 ) -> None:
@@ -310,6 +311,7 @@ def test_without_a_surface_the_photograph_stands_in_its_place(
         assert page.locator("#surface-state").inner_text().startswith("This browser has no WebGL 2")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "size",
     [(390, 844), pytest.param((400, 300), marks=pytest.mark.slow)],
@@ -330,6 +332,7 @@ def test_a_view_in_another_page_begins_with_its_tabs(
     context.close()
 
 
+@pytest.mark.slow
 def test_a_phone_that_is_laid_down_shows_photograph_and_surface_side_by_side(
     browser: Any, addresses: dict[str, str]
 ) -> None:

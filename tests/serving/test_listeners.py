@@ -137,7 +137,15 @@ def test_nothing_listens_but_by_the_module_that_all_share() -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:{}", "localhost.evil.example:{}", "127.0.0.1.evil", ""]
+    "host",
+    [
+        "evil.example",
+        "localhost.evil.example:{}",
+        *(
+            pytest.param(host, marks=pytest.mark.slow)
+            for host in ("evil.example:{}", "127.0.0.1.evil", "")
+        ),
+    ],
 )
 def test_another_name_is_refused(listener: Listener, host: str) -> None:
     assert listener.status(Host=host.format(listener.port)) == 421
@@ -165,6 +173,7 @@ def test_answers_are_shown_in_no_other_page_and_kept_nowhere(listener: Listener)
     assert answer.headers["Cache-Control"] == "no-store"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is an address on Linux alone")
 @pytest.mark.parametrize(
     "listener",
@@ -195,7 +204,10 @@ def test_one_address_has_so_many_connections_and_they_end(listener: Listener) ->
         pytest.param(signal.SIGINT, id="Ctrl-C"),
     ],
 )
-@pytest.mark.parametrize("command", STARTS)
+@pytest.mark.parametrize(
+    "command",
+    [pytest.param(command, marks=[pytest.mark.slow] * (command != "serve")) for command in STARTS],
+)
 def test_a_signal_ends_it_with_a_reader_that_does_not_leave(
     command: str, number: signal.Signals, folder: Path
 ) -> None:

@@ -78,6 +78,7 @@ def test_norms_keep_their_statistics(store: FrameStore) -> None:
         torch.testing.assert_close(value, before[name])
 
 
+@pytest.mark.slow
 def test_runs_of_a_member_go_on_and_their_mean_is_written(
     store: FrameStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

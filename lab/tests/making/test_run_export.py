@@ -40,6 +40,7 @@ def image_of(height: int, width: int) -> torch.Tensor:
     return torch.randint(0, 255, (1, height, width, 3), dtype=torch.uint8)
 
 
+@pytest.mark.slow
 def test_the_file_computes_what_the_layout_network_does_at_any_size(
     layout: LayoutNet, tmp_path: Path
 ) -> None:

@@ -30,6 +30,7 @@ def test_a_panorama_has_distance_all_round_and_the_same_again(rendered):
     np.testing.assert_array_equal(again.depth, rendered.depth)
 
 
+@pytest.mark.slow
 def test_distances_are_those_of_a_perspective_frame_from_the_same_place(rendered):
     origin = rendered.world_T_cam[:3, 3]
     turn = rendered.world_T_cam[:3, :3]

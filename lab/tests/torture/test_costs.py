@@ -91,6 +91,7 @@ def test_a_reading_that_is_dear_twice_is_bad(
     assert (outcome.where == DEAR) == (verdict == BAD)
 
 
+@pytest.mark.slow
 def test_a_scan_bomb_is_found_when_scans_are_not_counted(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

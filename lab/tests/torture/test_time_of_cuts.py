@@ -21,6 +21,7 @@ SLEEPS = Job(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [1.4, 2.3])
 def test_work_that_runs_out_of_time_is_not_lost(seconds: float, tmp_path: Path) -> None:
     settings = Settings(

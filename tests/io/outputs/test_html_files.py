@@ -367,6 +367,7 @@ def test_mouse_wheel_and_keys_turn_shift_and_zoom_and_reset_goes_back(
     assert differing(first, seen(shown)) < 0.005
 
 
+@pytest.mark.slow
 def test_a_grid_lies_below_a_surface_that_is_turned(shown: Opened) -> None:
     shown.page.click("#camera")
     before = seen(shown)
@@ -502,6 +503,7 @@ def test_pictures_fill_the_window(
         assert not is_phone or surface["width"] == size[0]
 
 
+@pytest.mark.slow
 def test_words_of_buttons_are_on_one_line_in_windows_of_all_shapes(
     browser: Any, page_path: Path
 ) -> None:

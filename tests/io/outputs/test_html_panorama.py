@@ -115,6 +115,7 @@ def test_one_stands_inside_and_looks_around(shown: Opened) -> None:
     assert shown.complaints == []
 
 
+@pytest.mark.slow
 def test_what_is_dragged_follows_the_pointer(shown: Opened) -> None:
     page = shown.page
     press(page, "0", 1)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from rilievo.geometry.cameras.camera import Camera
@@ -32,6 +33,7 @@ def shift(red: np.ndarray, cyan: np.ndarray) -> int:
     return int(np.argmin(costs)) - most
 
 
+@pytest.mark.slow
 def test_the_eyes_are_apart_by_a_share_of_the_usual_depth(browser: Any, tmp_path: Path) -> None:
     """The left eye sees red, and what is nearer than the usual depth lies farther right for it."""
     grey = np.random.default_rng(3).integers(0, 255, (HEIGHT // 4, WIDTH // 4), np.uint8)

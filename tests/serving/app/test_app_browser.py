@@ -147,6 +147,7 @@ def test_the_title_is_the_whole_name(browser: Any, server: ServeProcess, width: 
     visitor.context.close()
 
 
+@pytest.mark.slow
 def test_a_result_survives_reload_and_is_sent_to_somebody(
     browser: Any, server: ServeProcess, visitor: Visitor, photographs: list[Path]
 ) -> None:
@@ -201,6 +202,7 @@ def test_one_stands_in_a_panorama_and_a_fisheye_has_pictures(
     assert not page.locator("#surface").is_visible()
 
 
+@pytest.mark.slow
 def test_a_known_length_makes_metres_of_the_files(
     visitor: Visitor, photographs: list[Path], tmp_path: Path
 ) -> None:
@@ -219,6 +221,7 @@ def test_a_known_length_makes_metres_of_the_files(
         assert arrays["depth"].shape == (300, 451)
 
 
+@pytest.mark.slow
 def test_a_surface_in_metres_stands_in_the_room(
     browser: Any, server: ServeProcess, photographs: list[Path]
 ) -> None:
@@ -385,6 +388,7 @@ def test_models_say_what_they_cost_and_are_found_by_typing(visitor: Visitor) -> 
     assert page.input_value("#model") == "server:rilievo/base"
 
 
+@pytest.mark.slow
 def test_with_a_model_of_this_browser_nothing_is_sent(
     visitor: Visitor, photographs: list[Path]
 ) -> None:
@@ -431,6 +435,7 @@ def test_what_cannot_be_answered_is_one_line(
     visitor.wait("bear")
 
 
+@pytest.mark.slow
 def test_on_a_phone_the_camera_is_first_and_all_can_be_hit(
     browser: Any, server: ServeProcess, photographs: list[Path]
 ) -> None:

@@ -291,6 +291,7 @@ def test_every_request_for_one_result_gets_its_own_bytes(app: App) -> None:
         ] * 60
 
 
+@pytest.mark.slow
 def test_one_visitor_s_large_files_do_not_hold_up_a_photograph(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:

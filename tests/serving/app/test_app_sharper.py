@@ -39,6 +39,7 @@ def seen(address: str) -> tuple[dict[str, Any], np.ndarray]:
     return view.about, view.depth
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [1.0, pytest.param(-1.0, marks=pytest.mark.slow)])
 def test_the_first_network_answers_and_then_the_affine_one_anchored(
     catalogue: CatalogueMirror, tab: Any, tmp_path: Path, step: float

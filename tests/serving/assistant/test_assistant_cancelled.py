@@ -130,6 +130,7 @@ def test_cancelled_calls_leave_time_and_memory_to_an_honest_one(
     assert not (photographs / "rilievo-output").exists(), "a cancelled call writes nothing"
 
 
+@pytest.mark.slow
 def test_calls_by_the_hundred_wait_for_their_turn(photographs: Path) -> None:
     """Those of one assistant are refused no sooner than they would take memory."""
     with client(photographs) as lines:

@@ -329,6 +329,7 @@ def test_a_field_of_view_is_taken_in_place_of_the_assumed_one(
     assert found.source is expected.source
 
 
+@pytest.mark.slow
 def test_a_network_of_ones_own_is_run_and_what_is_none_is_told(
     visitor: Visitor, photographs: Path, tmp_path: Path
 ) -> None:
@@ -376,6 +377,7 @@ def test_without_a_camera_the_page_says_so(fresh_visitor: Visitor) -> None:
     assert not page.locator("#live").is_visible()
 
 
+@pytest.mark.slow
 def test_the_camera_is_live_and_gives_a_photograph(fresh_visitor: Visitor) -> None:
     page = fresh_visitor.page
     page.click("#camera-start")
@@ -454,6 +456,7 @@ def test_depth_is_as_large_as_the_photograph_and_the_legend_has_no_bare_number(
     assert ticks[0].startswith("far ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("wait", "is_kept"),
     [

@@ -191,6 +191,7 @@ def test_a_network_answers_as_in_python(visitor: Visitor, tmp_path: Path, name: 
         assert np.mean(np.einsum("nc,nc->n", found, cloud.normals) > 0.999) > 0.999
 
 
+@pytest.mark.slow
 def test_heights_areas_and_angles_are_those_of_python(visitor: Visitor, tmp_path: Path) -> None:
     network, photograph = tmp_path / "depth.onnx", tmp_path / "room.png"
     case = Case(Preparation(sizing=sized(Rule.FIXED, height=150, width=200)), kind=DepthKind.METRIC)

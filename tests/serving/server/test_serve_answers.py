@@ -94,6 +94,7 @@ def test_json_beside_a_file_is_in_a_zip(server: Served) -> None:
         assert packed.namelist() == ["image.depth16.png", "image.json"]
 
 
+@pytest.mark.slow
 def test_files_are_no_larger_than_what_is_reserved_for_them(tmp_path: Path) -> None:
     """Noise is what compresses least."""
     height, width = 300, 400

@@ -207,6 +207,7 @@ def test_nothing_is_left_open(pool: Decoders) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="memory is held as glibc is told to")
 def test_memory_of_a_photograph_serves_for_the_next_and_goes_back_when_idle(
     pool: Decoders,

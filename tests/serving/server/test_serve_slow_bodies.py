@@ -124,8 +124,18 @@ def ask(server: ServeProcess) -> int:
             marks=pytest.mark.slow,
         ),
         # As many networks as bodies, and bodies that are never old enough to be slow.
-        ([f"2001:db8:{number}::1" for number in range(_BODIES)], 0.2, False),
-        ([f"127.0.0.{2 + number}" for number in range(_PLACES)], 0.6, True),
+        pytest.param(
+            [f"2001:db8:{number}::1" for number in range(_BODIES)],
+            0.2,
+            False,
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            [f"127.0.0.{2 + number}" for number in range(_PLACES)],
+            0.6,
+            True,
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["addresses", "networks", "many networks", "young"],
 )

@@ -86,6 +86,7 @@ def predicted(run: Path) -> torch.Tensor:
     return torch.tensor(model.predict(photo).depth.values)
 
 
+@pytest.mark.slow
 def test_a_tuned_backbone_is_stored_and_read_under_released_names(
     root: Path, tmp_path: Path
 ) -> None:

@@ -143,6 +143,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights_bit_for_bit(
     assert read_log_rows(run, VALIDATION_LOG) == read_log_rows(tmp_path, VALIDATION_LOG)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_a_run_and_remembers_where_it_came_from(
     run: Path, root: Path, tmp_path: Path
 ) -> None:
@@ -268,6 +269,7 @@ def test_whole_scenes_are_kept_out_and_of_one_scene_its_end_after_a_gap(
     assert max(parts.training) < min(parts.held_out)
 
 
+@pytest.mark.slow
 def test_images_of_several_shapes_are_learned_together(
     root: Path, small: Path, tmp_path: Path
 ) -> None:

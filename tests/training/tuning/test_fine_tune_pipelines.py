@@ -111,6 +111,7 @@ def test_the_error_falls_the_run_resumes_to_the_bit_and_diffusers_loads_it(
     assert again.kept_out.before == pytest.approx(record.kept_out.after)
 
 
+@pytest.mark.slow
 def test_a_run_that_ended_before_its_first_checkpoint_leaves_no_pipeline_to_the_next(
     pipeline: Path, root: Path, tmp_path: Path
 ) -> None:

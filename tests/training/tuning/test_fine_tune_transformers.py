@@ -78,6 +78,7 @@ def near_the_truth(start: Path, copy: Path) -> Path:
     return copy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "family",
     [

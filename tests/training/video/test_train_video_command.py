@@ -50,6 +50,7 @@ def test_a_run_predicts_for_a_video(trained: Path) -> None:
     assert list((trained / "video").rglob("*.mp4"))
 
 
+@pytest.mark.slow
 def test_a_run_is_exported_and_the_file_agrees(trained: Path) -> None:
     file = trained / "run.onnx"
     assert main(["export", str(trained / "run"), "-o", str(file)]) == 0

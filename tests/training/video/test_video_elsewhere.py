@@ -106,6 +106,7 @@ def test_the_change_is_that_of_the_logarithms_after_the_median() -> None:
     assert places.depth_change(networks.depth) == pytest.approx(np.mean(expected), rel=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_places")
 def test_training_on_the_pictures_brings_a_changed_network_back() -> None:
     networks = embedded()
@@ -122,6 +123,7 @@ def test_training_on_the_pictures_brings_a_changed_network_back() -> None:
     assert places.depth_change(networks.depth) < 0.7 * changed
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_places")
 def test_a_validation_states_the_change_and_the_record_that_of_its_weights(
     walls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

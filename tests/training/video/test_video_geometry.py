@@ -89,6 +89,7 @@ def test_a_run_by_geometry_is_a_model_that_fits_no_worse_than_its_start(whole: P
     assert found.depth.values.shape == (96, 200)
 
 
+@pytest.mark.slow
 def test_motions_of_a_run_are_those_of_the_camera(whole: Path) -> None:
     """The prior is scaled to the network's unit, so that lengths are told by their ratio alone."""
     motions = read_estimate(whole / "motions" / "training.npz").motions
@@ -373,6 +374,7 @@ def test_corners_teach_by_the_share_by_which_they_err_less_than_the_given_depth(
     assert trust(0.2, shift=0.5) == 1
 
 
+@pytest.mark.slow
 def test_corners_that_are_no_better_than_the_start_do_not_teach(
     walls: Path, tmp_path: Path
 ) -> None:

@@ -102,6 +102,7 @@ def stop_in_step(clip: str, run: str, number: int) -> None:
     sys.stderr.write(f"{stopped.value}\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
 )
@@ -185,6 +186,7 @@ def test_a_resume_without_a_checkpoint_says_that_it_starts_at_nothing(
     assert "has no checkpoint to resume from: starting at step 0" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_written_when_a_minute_is_over(
     walls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -206,6 +206,7 @@ def test_chance_within_a_batch_is_its_numbers_and_leaves_that_outside_alone() ->
     assert not torch.equal(drawn[0], drawn[2])
 
 
+@pytest.mark.slow
 def test_accumulated_batches_draw_other_numbers(
     walls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
