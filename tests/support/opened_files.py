@@ -60,7 +60,8 @@ THROUGH_LIBRARIES = frozenset(
     }
 )
 """Functions that open something through a library, no file of a user among it."""
-_seen: set[CodeType] = set()
+_seen: dict[CodeType, str] = {}
+"""What each function opened first."""
 _checked: set[CodeType] = set()
 
 
@@ -69,19 +70,23 @@ def start() -> None:
     sys.addaudithook(_hook)
 
 
-def unlisted() -> list[str]:
-    """Functions without a row that opened something for the first time since the last call."""
+def unlisted() -> dict[str, str]:
+    """Functions without a row that opened something for the first time since the last call.
+
+    Returns:
+        What each of them opened.
+    """
     if len(_seen) == len(_checked):
-        return []
-    codes = _seen - _checked
+        return {}
+    codes = _seen.keys() - _checked
     _checked.update(codes)
-    names = {name for code in codes for name in readers_around(code)}
-    return sorted(
-        name
-        for name in names
+    return {
+        name: _seen[code]
+        for code in codes
+        for name in readers_around(code)
         if name.partition(" ")[0] not in THROUGH_LIBRARIES
         and row_of(name.partition(" ")[0]) is None
-    )
+    }
 
 
 def forget() -> None:
@@ -107,6 +112,7 @@ def function_of(code: CodeType) -> str:
 
 
 def _hook(event: str, facts: tuple[object, ...]) -> None:
+    name = str(facts[1:])
     if event == "open":
         path, _, flags = facts
         if (
@@ -126,7 +132,7 @@ def _hook(event: str, facts: tuple[object, ...]) -> None:
         file = code.co_filename
         if file.startswith(_SOURCE):
             if not _is_helper(code):
-                _seen.add(code)
+                _seen.setdefault(code, name)
                 return
         elif file.startswith(_BESIDE) or "rmtree" in code.co_name:
             return  # code of the tests or the lab, or the removal of a folder, which opens it

@@ -146,9 +146,10 @@ def readers_in_the_table() -> Iterator[None]:
     yield
     unlisted = opened_files.unlisted()
     if unlisted:
+        openings = ", ".join(f"{name}, which opened {what}" for name, what in unlisted.items())
         pytest.fail(
-            f"tests/support/reader_table.toml has no row for {', '.join(unlisted)}, "
-            "which opened a file: name the reader of the campaign that tries it, or why none does"
+            f"tests/support/reader_table.toml has no row for {openings}: name the reader of the "
+            "campaign that tries it, or why none does"
         )
 
 

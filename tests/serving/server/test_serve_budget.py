@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from io import BytesIO
 from pathlib import Path
@@ -98,13 +99,13 @@ def test_an_upload_says_when_it_began() -> None:
 def test_measuring_ends_with_the_time_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each box takes .3 s, and 40 boxes do not fit into a second."""
-    measured = []
+    """Each box takes .3 s, and the third one much longer than the second that there is."""
+    measured, may_end = [], threading.Event()
 
     class SlowMeasurer(RegionMeasurer):
         def measure(self, place: RegionLike) -> RegionMeasurement:
             measured.append(place)
-            time.sleep(0.3)
+            may_end.wait(60 if len(measured) == 3 else 0.3)
             return super().measure(place)
 
     monkeypatch.setattr(endpoints, "RegionMeasurer", SlowMeasurer)
@@ -115,6 +116,7 @@ def test_measuring_ends_with_the_time_limit(
         )
         check_refused(answer, 503, "no result after 1 s")
         assert server.service.light.working == 1, "the box at work keeps its place"
+        may_end.set()
         server.client.portal.call(server.service.jobs.wait_for_all)
         assert server.service.light.working == 0
         assert 1 <= len(measured) <= 5
