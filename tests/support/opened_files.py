@@ -122,8 +122,9 @@ def _hook(event: str, facts: tuple[object, ...]) -> None:
         ):
             return
         name = os.fspath(path)
-        if name.startswith(_OWN) or name.endswith(_CODE):
-            return
+        is_record = ".dist-info" in name or ".egg-info" in name
+        if is_record or name.startswith(_OWN) or name.endswith(_CODE):
+            return  # records of installed packages are nobody's input either
     elif event != "socket.connect":
         return
     frame = sys._getframe(1)
