@@ -4,6 +4,7 @@ import struct
 import zlib
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from rilievo.io.map_pictures import DEPTH_COLOURS, describe_depth_colours
@@ -24,8 +25,10 @@ def test_curves_configuration_and_doubts_are_shown(tmp_path: Path) -> None:
     page = path.read_text("utf-8")
     # Losses in one chart, AbsRel of both sets in another; a constant and what is no number in none.
     assert page.count("<svg") == 2
-    assert "loss: 0.8 at the start, 0.4 at the end" in page
-    assert "abs rel: 0.3 at the start, 0.2 at the end" in page
+    assert (
+        "loss: 0.8 at step 10, 0.4 at step 20; depth loss: 0.5 at step 10, 0.25 at step 20"
+    ) in page
+    assert ("abs rel. a: 0.3 at step 10, 0.2 at step 20; b: 0.4 at step 10, 0.1 at step 20") in page
     assert "<dt>losses.smooth</dt><dd>0.125</dd>" in page
     assert "&lt;b&gt;" in page
     assert "&lt;i&gt; flat" in page
@@ -69,6 +72,20 @@ def test_pictures_that_cannot_be_read_are_passed_over(tmp_path: Path) -> None:
     page = write_training_page(tmp_path, kind="Training", verdict="Done.", counts="").read_text()
     assert "Depth at step 5" in page
     assert "Depth at step 0" not in page
+
+
+@pytest.mark.parametrize("kept", ["7", "30", "[]", "null"])
+def test_the_picture_of_the_weights_that_are_kept_is_shown(tmp_path: Path, kept: str) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for step in range(0, 40):
+        Image.new("RGB", (8, 30), (step, 0, 0)).save(pictures / f"step-{step}.png")
+    (tmp_path / "record.json").write_text(f'{{"best_step": {kept}}}')
+    page = write_training_page(tmp_path, kind="Training", verdict="Done.", counts="").read_text()
+    assert page.count("whose weights are kept") == page.count(
+        f"Depth at step {kept}, whose weights are kept"
+    )
+    assert ("whose weights are kept" in page) == kept.isdigit()
 
 
 def test_a_page_names_the_colours_of_its_depth_pictures(tmp_path: Path) -> None:

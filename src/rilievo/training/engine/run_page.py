@@ -74,7 +74,7 @@ def write_training_page(
         notes=notes,
         held_out=validation_charts,
         curves=training_charts,
-        items=_frame_entries(run / "pictures"),
+        items=_frame_entries(run / "pictures", kept_step=record.get("best_step")),
         differences=differences,
         config=list(_flatten(config)),
         record=list(_flatten(record)),
@@ -152,18 +152,35 @@ def _chart_curves(curves: Mapping[str, dict[int, float]], label: str) -> Chart:
         axes.set_ylabel(label, parse_math=False)
         if len(curves) > 1:
             axes.legend(frameon=False, fontsize=8)
-    first_curve = next(iter(curves.values()))
-    first_value = first_curve[min(first_curve)]
-    last_value = first_curve[max(first_curve)]
-    caption = f"{label}: {first_value:.4g} at the start, {last_value:.4g} at the end"
+    if len(curves) == 1:
+        caption = f"{label}: {_describe_ends(*curves.values())}"
+    else:
+        ends = [f"{name}: {_describe_ends(curve)}" for name, curve in curves.items()]
+        heading = "" if label in curves else f"{label}. "
+        caption = heading + "; ".join(ends)
     return Chart(svg=canvas.svg, description=f"{caption}.", caption=caption)
 
 
-def _frame_entries(folder: Path) -> list[ImageEntry]:
-    """Make an entry that shows the depth of one frame at several steps, if there are pictures."""
+def _describe_ends(curve: Mapping[int, float]) -> str:
+    """State the first and the last value of a curve with their steps."""
+    first_step, last_step = min(curve), max(curve)
+    return (
+        f"{curve[first_step]:.4g} at step {first_step:,}, "
+        f"{curve[last_step]:.4g} at step {last_step:,}"
+    )
+
+
+def _frame_entries(folder: Path, *, kept_step: object) -> list[ImageEntry]:
+    """Make an entry that shows the depth of one frame at several steps, if there are pictures.
+
+    Args:
+        folder: Folder of the pictures.
+        kept_step: Step whose weights the run keeps, if the record says so.
+    """
     paths = _picture_paths_by_step(folder)
     panels: list[Panel] = []
-    for step in _spread_steps(sorted(paths)):
+    kept_steps = {step for step in paths if step == kept_step}
+    for step in sorted(kept_steps.union(_spread_steps(sorted(paths)))):
         picture = _read_picture(paths[step])
         if picture is None:
             continue
@@ -172,7 +189,8 @@ def _frame_entries(folder: Path) -> list[ImageEntry]:
             frame = np.ascontiguousarray(picture[:row_height])
             panels.append(photo_panel(frame))
         depth = np.ascontiguousarray(picture[row_height : 2 * row_height])
-        panels.append(photo_panel(depth, f"Depth at step {step:,}"))
+        kept = ", whose weights are kept" if step == kept_step else ""
+        panels.append(photo_panel(depth, f"Depth at step {step:,}{kept}"))
     if not panels:
         return []
     name = "A held-out frame" if len(panels) > 2 else "A frame"
