@@ -6,6 +6,7 @@ function of ``src`` is kept. What opens in C, such as ``av.open``, is not told: 
 finds it in the source text.
 """
 
+import importlib.metadata
 import os
 import sys
 import tempfile
@@ -122,9 +123,8 @@ def _hook(event: str, facts: tuple[object, ...]) -> None:
         ):
             return
         name = os.fspath(path)
-        is_record = ".dist-info" in name or ".egg-info" in name
-        if is_record or name.startswith(_OWN) or name.endswith(_CODE):
-            return  # records of installed packages are nobody's input either
+        if name.startswith(_OWN) or name.endswith(_CODE):
+            return
     elif event != "socket.connect":
         return
     frame = sys._getframe(1)
@@ -137,8 +137,10 @@ def _hook(event: str, facts: tuple[object, ...]) -> None:
                 return
         elif file.startswith(_BESIDE) or "rmtree" in code.co_name:
             return  # code of the tests or the lab, or the removal of a folder, which opens it
-        elif file == _IMPORTS:
-            return  # what a package opens as it is imported, by whichever test needs it first
+        elif file in (_IMPORTS, importlib.metadata.__file__):
+            # What a package opens as it is imported, by whichever test needs it first, and records
+            # of packages in all folders that modules are imported from.
+            return
         frame = frame.f_back
 
 

@@ -54,12 +54,6 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture
-def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that stays after its test, because a page reads its files again in later tests."""
-    return tmp_path_factory.mktemp("given")
-
-
 @pytest.fixture(scope="module")
 def visitor(address: str) -> Iterator[Visitor]:
     with chromium(*CAMERA) as browser:

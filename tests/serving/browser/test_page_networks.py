@@ -145,12 +145,6 @@ def write_network(
     onnx.save(model, path)
 
 
-@pytest.fixture
-def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that stays after its test, because a page reads its files again in later tests."""
-    return tmp_path_factory.mktemp("given")
-
-
 @pytest.fixture(scope="module")
 def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
     folder = tmp_path_factory.mktemp("page") / "site"
