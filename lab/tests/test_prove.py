@@ -783,6 +783,7 @@ def test_a_plant_in_the_program_is_found(
         assert not plain, "maps of before did not find it"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("plant", "case", "metrics"),
     [
@@ -841,6 +842,7 @@ def test_predictions_of_zero_and_less_are_refused_where_zoedepth_scores_them() -
     assert "refuses zero and less" in program_of(benchmark.name).invalid
 
 
+@pytest.mark.slow
 def test_all_runs_what_is_cloned_fetches_nothing_and_names_the_missing_clones(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,6 +46,7 @@ def test_code_that_a_file_names_is_not_run(
     assert not [each for each in outcomes if was_run(each)]
 
 
+@pytest.mark.slow
 def test_code_that_is_run_is_found(
     planted: tuple[Sandbox, tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
