@@ -9,11 +9,16 @@ Usage: python -m lab.prove.mutants                      # those without an outco
 
 ``tests/mutants.json`` lists the mutants. Each is written down by its function and by its expression
 before and after the change, so that it is found again where the code around it has changed, also in
-another file. A mutant is tried in a copy of the committed tree with the quick tests of a few files:
-first the one that caught it, then those that name its function and import its module; tests in a
-browser are left out. Outcomes are written as they come, so a run that was stopped goes on; a new
-draw drops all of them. A replay or a sample ends with 1 if a mutant that was caught is not caught
-any more. ``--follow`` leaves out the mutants whose function or expression there is no more.
+another file.
+
+A mutant is tried in a copy of the committed tree with the quick tests of the file that caught it,
+or else of five files that reach its function; tests in a browser are left out. To know what they
+reach, all quick tests run once, for a quarter of an hour. ``--reached FOLDER`` keeps what was found
+for the next time.
+
+Outcomes are written as they come, so a run that was stopped goes on; a new draw drops all of them.
+A replay or a sample ends with 1 if a mutant that was caught is not caught any more. ``--follow``
+leaves out the mutants whose function or expression there is no more.
 """
 
 import argparse
@@ -25,7 +30,6 @@ import importlib.util
 import json
 import os
 import random
-import re
 import resource
 import signal
 import subprocess
@@ -38,6 +42,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pytest
+
+from lab.prove import reached
 
 ROOT = Path(__file__).resolve().parents[2]
 LIST = ROOT / "tests" / "mutants.json"
@@ -331,28 +337,36 @@ def _dotted(function: str, module: str) -> str:
     return function if own else f"{module}.{_short(function)}"
 
 
-def files_for(function: str, module: str, tests: Mapping[str, str], by: str = "") -> list[str]:
-    """Files of tests to try: the one that caught it, those that name and import, the folder's."""
-    name, folder = function.rpartition(".")[2], module.split(".")[1:2]
-    spelled = re.compile(rf"\b{re.escape(name)}\b")
-    imported = re.compile(rf"\b{re.escape(module)}\b|\b{re.escape(module.rpartition('.')[2])}\b")
-    own = f"test_{module.rpartition('.')[2]}.py"
-    ranks = {
-        path: (
-            path != by,
-            Path(path).name != own,
-            not (spelled.search(text) and imported.search(text)),
-            not imported.search(text),
-            not spelled.search(text),
-            path.split("/")[1:2] != folder,
-            len(text),
+def files_for(function: str, reached: Mapping[str, set[str]], by: str = "") -> list[str]:
+    """Files of tests to try: the one that caught a mutant, or those that reach its function.
+
+    Files of the function's folder come first, and those that reach few other functions.
+    """
+    if by:
+        return [by]
+    folder = function.split(".")[1]
+    files = [file for file, names in reached.items() if function in names]
+    ranks = {file: (file.split("/")[1] != folder, len(reached[file])) for file in files}
+    return sorted(ranks, key=lambda file: ranks[file])[:MOST_FILES]
+
+
+def trace(root: Path, folder: Path) -> dict[str, set[str]]:
+    """Run all quick tests of a tree once; return which functions each of their files reaches.
+
+    ``folder`` is where the record is kept. A record that is there is read.
+    """
+    if not folder.exists():
+        command = [sys.executable, "-m", "pytest", "-n", "auto", "-q", "-m", "not slow"]
+        options = ["-p", "no:cacheprovider", "-p", "lab.prove.reached", "--reached", str(folder)]
+        path = os.pathsep.join(str(root / name) for name in ("src", ".", "tests"))
+        subprocess.run(
+            [*command, *options],
+            cwd=root,
+            env={**os.environ, "PYTHONPATH": path},
+            stdout=subprocess.DEVNULL,
+            check=False,  # tests of speed may fail beside the record
         )
-        for path, text in tests.items()
-        if path == by or imported.search(text) or spelled.search(text)
-    }
-    chosen = sorted(ranks, key=lambda path: ranks[path])
-    near = [path for path in tests if path.split("/")[1:2] == folder]
-    return (chosen or sorted(near, key=lambda path: len(tests[path])))[:MOST_FILES]
+    return reached.read(folder)
 
 
 def attempt(place: Place, root: Path, files: Sequence[str], cpu: int) -> tuple[str, str]:
@@ -436,17 +450,24 @@ def write(path: Path, mutants: Sequence[Mutant]) -> None:
     part.replace(path)
 
 
-def try_all(path: Path, end: float, cpu: int) -> list[Mutant]:
-    """Try the mutants of a file that have no outcome yet, in a copy of the committed tree."""
+def try_all(path: Path, end: float, cpu: int, traced: Path | None = None) -> list[Mutant]:
+    """Try the mutants of a file that have no outcome yet, in a copy of the committed tree.
+
+    ``traced`` keeps the record of which functions each file of tests reaches.
+    """
     mutants = read(path)
     _warm()
     with tempfile.TemporaryDirectory(prefix="rilievo-mutants-") as folder:
         root = Path(folder)
         archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, check=True, stdout=-1)
         subprocess.run(["tar", "-x"], cwd=root, check=True, input=archive.stdout)
-        names = [each.relative_to(root).as_posix() for each in root.glob("tests/**/test_*.py")]
-        texts = {name: (root / name).read_text("utf-8") for name in sorted(names)}
-        tests = {name: text for name, text in texts.items() if "browser" not in text}
+        untried = [each for each in mutants if not each.outcome and not (root / each.by).is_file()]
+        record = trace(root, traced or root / "reached") if untried else {}
+        record = {
+            file: names
+            for file, names in record.items()
+            if "browser" not in (root / file).read_text("utf-8")
+        }
         for number, mutant in enumerate(mutants):
             if mutant.outcome or time.monotonic() > end:
                 continue
@@ -454,7 +475,9 @@ def try_all(path: Path, end: float, cpu: int) -> list[Mutant]:
             place = find(mutant, root)
             outcome, by = "gone", ""
             if place:
-                files = files_for(mutant.function, _module(root, place.path), tests, mutant.by)
+                function = _dotted(mutant.function, _module(root, place.path))
+                by = mutant.by if (root / mutant.by).is_file() else ""
+                files = files_for(function, record, by)
                 outcome, by = attempt(place, root, files, cpu)
             mutants[number] = replace(mutant, outcome=outcome, by=by)
             write(path, mutants)
@@ -494,6 +517,7 @@ def main() -> int:
     parser.add_argument("--sample", type=int, metavar="N", help="try N that were caught")
     parser.add_argument("--follow", action="store_true", help="write today's names, and stop")
     parser.add_argument("--report", action="store_true", help="print the table, and stop")
+    parser.add_argument("--reached", type=Path, metavar="FOLDER", help="keep what tests reach")
     parser.add_argument("--minutes", type=float, default=1e9, help="time after which to stop")
     parser.add_argument("--cpu", type=int, default=CPU_SECONDS, help="most seconds of a test file")
     options = parser.parse_args()
@@ -512,7 +536,7 @@ def main() -> int:
     else:
         if options.replay and not path.exists():
             write(path, _untried())
-        mutants = try_all(path, end, options.cpu)
+        mutants = try_all(path, end, options.cpu, options.reached)
         return _status(mutants) if options.replay else 0
     return 0
 

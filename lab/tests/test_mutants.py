@@ -18,6 +18,7 @@ from lab.prove.mutants import (
     read,
     report,
     told,
+    trace,
 )
 
 SOURCE = '''"""Not 1 of these."""
@@ -93,22 +94,55 @@ def test_the_list_names_functions_that_exist() -> None:
     assert follow(mutants, ROOT) == mutants
 
 
-def test_files_that_name_function_and_module_come_first_and_the_one_that_caught_it_before() -> None:
-    tests = {
-        "tests/io/test_other.py": "from rilievo.io import x",
-        "tests/io/test_both.py": "from rilievo.io.x import share",
-        "tests/data/test_x.py": "from rilievo.io.x import share\nimport numpy",
-        "tests/cli/test_none.py": "import numpy",
-        "tests/io/test_caught.py": "",
+def test_files_that_reach_the_function_are_tried_those_of_its_folder_and_few_others_first() -> None:
+    function = "rilievo.io.x.share"
+    reached = {
+        "tests/data/test_few.py": {function},
+        "tests/io/test_many.py": {function, "a", "b"},
+        "tests/io/test_few.py": {function, "a"},
+        "tests/io/test_none.py": {"a"},
     }
-    files = files_for("rilievo.io.x.share", "rilievo.io.x", tests, "tests/io/test_caught.py")
-    assert files == [
-        "tests/io/test_caught.py",
-        "tests/data/test_x.py",
-        "tests/io/test_both.py",
-        "tests/io/test_other.py",
+    assert files_for(function, reached) == [
+        "tests/io/test_few.py",
+        "tests/io/test_many.py",
+        "tests/data/test_few.py",
     ]
-    assert files_for("rilievo.io.z._y", "rilievo.io.z", tests)[0] == "tests/io/test_caught.py"
+    assert files_for(function, reached, "tests/io/test_none.py") == ["tests/io/test_none.py"]
+
+
+def test_what_each_file_of_tests_reaches_is_recorded(tmp_path: Path) -> None:
+    package, tests = tmp_path / "src" / "rilievo", tmp_path / "tests"
+    package.mkdir(parents=True)
+    tests.mkdir()
+    (package / "__init__.py").write_text("def top(): pass\n")
+    (package / "it.py").write_text(
+        "class Of:\n"
+        "    def share(self):\n"
+        "        return [each for each in (1, 2)]\n"
+        "def used(): return Of().share()\n"
+        "def unused(): pass\n"
+    )
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = slow\n")
+    (tmp_path / "lab").symlink_to(ROOT / "lab")
+    (tests / "test_a.py").write_text(
+        "from threading import Thread\n"
+        "from rilievo.it import used\n"
+        "def test_it():\n"
+        "    thread = Thread(target=used)\n"
+        "    thread.start()\n"
+        "    thread.join()\n"
+    )
+    (tests / "test_b.py").write_text(
+        "import pytest, rilievo\n"
+        "from rilievo.it import unused\n"
+        "def test_it(): rilievo.top()\n"
+        "@pytest.mark.slow\n"
+        "def test_slow(): unused()\n"
+    )
+    assert trace(tmp_path, tmp_path / "record") == {
+        "tests/test_a.py": {"rilievo.it.used", "rilievo.it.Of.share"},
+        "tests/test_b.py": {"rilievo.top"},
+    }
 
 
 @pytest.mark.parametrize(
