@@ -16,6 +16,7 @@ from PIL import Image
 
 from rilievo.cli import main
 from rilievo.cluster import ray_tasks
+from rilievo.cluster.ray_tasks import LOCAL, Pool, work_on_ray
 from rilievo.errors import MissingExtraError, RilievoError
 from rilievo.evaluation.evaluation_run import evaluate
 from rilievo.evaluation.options import EvaluateOptions
@@ -167,6 +168,16 @@ def test_a_node_that_dies_ends_with_what_is_kept(
     assert lines[0].endswith(
         "); rilievo has finished 9 of 15 inputs; to resume, run the same command again"
     )
+
+
+def test_threads_of_the_work_end_before_ray_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that asks Ray for rows after Ray has shut down would end the process."""
+    ended: list[str] = []
+    monkeypatch.setattr(ray_tasks, "_import_ray", lambda: failing_ray(good=3, ended=ended))
+    reports = work_on_ray(SimpleNamespace(), "abc", count=3, pool=Pool(address=LOCAL))
+    assert next(reports).done == 1
+    reports.close()
+    assert ended == ["thread", "ray"]
 
 
 def test_a_process_that_ray_ends_leaves_a_line_of_what_is_kept(tmp_path: Path) -> None:

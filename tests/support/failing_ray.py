@@ -6,6 +6,8 @@ Usage: python failing_ray.py PHOTOS OUTPUT predicts with Ray on a node that dies
 import os
 import pickle
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -30,18 +32,34 @@ class NodeDiedError(RayError):
 
 
 class _Tasks:
-    def __init__(self, rows: Sequence[Any], good: int, fail: Callable[[], None]) -> None:
-        self._rows, self._good, self._fail = rows, good, fail
+    def __init__(
+        self, rows: Sequence[Any], good: int, fail: Callable[[], None], ended: list[str]
+    ) -> None:
+        self._rows, self._good, self._fail, self._ended = rows, good, fail, ended
 
     def map_batches(self, actor: object, **options: object) -> "_Tasks":
         """Give the tasks to actors."""
         return self
 
     def iter_rows(self) -> Iterator[dict[str, bytes]]:
-        """Reports of the first tasks; then the cluster fails."""
-        for row in self._rows[: self._good]:
-            yield {"report": pickle.dumps(Report(done=len(pickle.loads(row["task"]))))}
-        self._fail()
+        """Reports of the first tasks; then the cluster fails.
+
+        As in Ray Data, a thread is told to end when the rows are closed, and ends a little later.
+        """
+        closed = threading.Event()
+
+        def fetch() -> None:
+            closed.wait()
+            time.sleep(0.2)
+            self._ended.append("thread")
+
+        threading.Thread(target=fetch).start()
+        try:
+            for row in self._rows[: self._good]:
+                yield {"report": pickle.dumps(Report(done=len(pickle.loads(row["task"]))))}
+            self._fail()
+        finally:
+            closed.set()
 
 
 def failing_ray(
@@ -49,10 +67,16 @@ def failing_ray(
     good: int = 0,
     fail: Callable[[], None] = lambda: None,
     init: Callable[..., None] = lambda **options: None,
+    ended: list[str] | None = None,
 ) -> Any:
-    """Ray whose cluster does ``good`` tasks and then calls ``fail``, and cannot be left."""
+    """Ray whose cluster does ``good`` tasks and then calls ``fail``, and cannot be left.
+
+    ``ended`` gets the names of what ends, in order: the thread that fetches rows, and Ray.
+    """
+    ended = [] if ended is None else ended
 
     def shut_down() -> None:
+        ended.append("ray")
         raise ConnectionError("the node is dead")
 
     context = SimpleNamespace()
@@ -65,7 +89,7 @@ def failing_ray(
         data=SimpleNamespace(
             DataContext=SimpleNamespace(get_current=lambda: context),
             ActorPoolStrategy=lambda size: size,
-            from_items=lambda rows, override_num_blocks: _Tasks(rows, good, fail),
+            from_items=lambda rows, override_num_blocks: _Tasks(rows, good, fail, ended),
         ),
     )
 

@@ -13,8 +13,10 @@ import re
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +41,8 @@ from rilievo.version import VERSION
 
 _CONNECT_SECONDS = 10.0
 """Time-out of the first connection [s]."""
+_MAX_THREAD_SECONDS = 10.0
+"""Longest wait for the threads of Ray Data to end [s]."""
 _QUIET_ENVIRONMENT = {
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -78,6 +82,7 @@ def work_on_ray(
     progress = _Progress(count)
     with _message_if_killed(progress), _silence_native_stderr():
         _connect_to_cluster(ray, pool)
+        threads_before = set(threading.enumerate())
         try:
             num_workers = _choose_worker_count(ray, pool, count)
             tasks = split_into_tasks(items, task_size(count, num_workers))
@@ -85,9 +90,20 @@ def work_on_ray(
                 progress.add(report)
                 yield report
         finally:
+            _wait_for_new_threads(threads_before)
             # Shutting down may fail after the cluster has failed, which was reported already.
             with suppress(Exception):
                 ray.shutdown()
+
+
+def _wait_for_new_threads(threads_before: set[threading.Thread]) -> None:
+    """Wait until the threads of Ray Data have ended.
+
+    Ray ends this process if one of them asks it for anything after ``ray.shutdown()``.
+    """
+    end = time.monotonic() + _MAX_THREAD_SECONDS
+    for thread in {*threading.enumerate()} - threads_before - {threading.current_thread()}:
+        thread.join(max(0, end - time.monotonic()))
 
 
 class _Progress:
@@ -312,12 +328,14 @@ def _run_tasks(
             num_cpus=pool.threads,
             **gpu_options,
         )
-        for row in results.iter_rows():
-            report = pickle.loads(row["report"])
-            assert isinstance(report, Report), "actors return nothing else"
-            if report.refusal:
-                raise RilievoError(problem=Text(report.refusal))
-            yield report
+        # Threads of Ray Data end when the rows are closed.
+        with closing(iter(results.iter_rows())) as rows:
+            for row in rows:
+                report = pickle.loads(row["report"])
+                assert isinstance(report, Report), "actors return nothing else"
+                if report.refusal:
+                    raise RilievoError(problem=Text(report.refusal))
+                yield report
     except (ray.exceptions.RayError, ConnectionError, TimeoutError) as error:
         raise RilievoError(problem=_work_failure_text(pool.address, error, progress)) from error
 
