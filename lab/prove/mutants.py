@@ -12,7 +12,7 @@ before and after the change, so that it is found again where the code around it 
 another file.
 
 A mutant is tried in a copy of the committed tree with the quick tests of the file that caught it,
-or else of five files that reach its function; tests in a browser are left out. To know what they
+or else of eight files that reach its function; tests in a browser are left out. To know what they
 reach, all quick tests run once, for a quarter of an hour. ``--reached FOLDER`` keeps what was found
 for the next time.
 
@@ -30,6 +30,7 @@ import importlib.util
 import json
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
@@ -66,7 +67,7 @@ FOLDERS = (
     "options",
 )
 """Folders of ``src/rilievo`` that mutants are drawn from in turns."""
-MOST_FILES = 4
+MOST_FILES = 8
 """Most files of tests that one mutant is tried with."""
 CPU_SECONDS = 90
 """Most time of the processor that one file of tests may take."""
@@ -340,13 +341,17 @@ def _dotted(function: str, module: str) -> str:
 def files_for(function: str, reached: Mapping[str, set[str]], by: str = "") -> list[str]:
     """Files of tests to try: the one that caught a mutant, or those that reach its function.
 
-    Files of the function's folder come first, and those that reach few other functions.
+    Those come first that share most words with the function's name, and those that reach few other
+    functions.
     """
     if by:
         return [by]
-    folder = function.split(".")[1]
-    files = [file for file, names in reached.items() if function in names]
-    ranks = {file: (file.split("/")[1] != folder, len(reached[file])) for file in files}
+    words = set(re.findall("[a-z]+", function.lower()))
+    ranks = {
+        file: (-len(words.intersection(re.findall("[a-z]+", file))), len(names))
+        for file, names in reached.items()
+        if function in names
+    }
     return sorted(ranks, key=lambda file: ranks[file])[:MOST_FILES]
 
 

@@ -94,15 +94,17 @@ def test_the_list_names_functions_that_exist() -> None:
     assert follow(mutants, ROOT) == mutants
 
 
-def test_files_that_reach_the_function_are_tried_those_of_its_folder_and_few_others_first() -> None:
-    function = "rilievo.io.x.share"
+def test_files_that_reach_the_function_are_tried_those_of_its_words_and_few_others_first() -> None:
+    function = "rilievo.io.videos.clip._has_pictures"
     reached = {
         "tests/data/test_few.py": {function},
         "tests/io/test_many.py": {function, "a", "b"},
         "tests/io/test_few.py": {function, "a"},
+        "tests/io/test_clip_pictures.py": {function, "a", "b", "c"},
         "tests/io/test_none.py": {"a"},
     }
     assert files_for(function, reached) == [
+        "tests/io/test_clip_pictures.py",
         "tests/io/test_few.py",
         "tests/io/test_many.py",
         "tests/data/test_few.py",

@@ -49,7 +49,6 @@ def _turned(each: nyu.Scene) -> tuple[np.ndarray, ...]:
 LAYOUTS: list[Callable[[Path, nyu.Scene], Dataset]] = [_geonet, _ladicky, _geonet_truth]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("write", LAYOUTS)
 def test_a_tilted_plane_comes_back_in_our_frame_from_every_file(
     write: Callable[[Path, nyu.Scene], Dataset], tmp_path: Path, plane: nyu.Scene
