@@ -7,12 +7,15 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from rilievo.alignment.anchor import (
+    GRID_COLUMNS,
+    GRID_ROWS,
     LEAST_CORRELATION,
     LEAST_LISTED_CORRELATION,
     Anchor,
     anchor,
     anchor_values,
     anchored_depth,
+    paired_values,
     rank_correlation,
 )
 from rilievo.errors import CalibrationError
@@ -154,6 +157,21 @@ def test_invalid_pixels_of_either_answer_are_not_read() -> None:
     anchored = anchored_depth(answer, anchor(answer, reference).fit)
     np.testing.assert_array_equal(anchored.valid, valid)
     np.testing.assert_allclose(anchored.values[valid], depth[valid], rtol=1e-3)
+
+
+@pytest.mark.parametrize("size", [(300, 420), (48, 64), (37, 91)])
+def test_samples_lie_in_the_middles_of_equal_cells(size: tuple[int, int]) -> None:
+    v, u = np.mgrid[: size[0], : size[1]]
+    columns = DepthMap(values=(u + 1).astype(np.float32), kind=DepthKind.UP_TO_SCALE)
+    rows = DepthMap(values=(v + 1).astype(np.float32), kind=DepthKind.UP_TO_SCALE)
+    found_u, found_v = paired_values(columns, rows)
+    middles = [
+        np.floor((np.arange(count) + 0.5) * side / count) + 1
+        for count, side in zip((GRID_ROWS, GRID_COLUMNS), size, strict=True)
+    ]
+    expected_v, expected_u = np.meshgrid(*middles, indexing="ij")
+    np.testing.assert_array_equal(found_u, expected_u.ravel())
+    np.testing.assert_array_equal(found_v, expected_v.ravel())
 
 
 def test_both_maps_may_have_any_size() -> None:

@@ -9,6 +9,7 @@ import pytest
 import rilievo
 from rilievo.measure import angle
 from rilievo.measure.measurements import Measurement
+from rilievo.measure.scale_errors import _find_contradiction
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*known")
 SIZE, FOCAL = (240, 320), 280.0
@@ -152,3 +153,24 @@ def test_the_ranges_of_known_sizes_are_saved(tmp_path: Path) -> None:
     again = rilievo.read_prediction(tmp_path / "room.npz")
     assert again.instrument == room.instrument
     assert again.measure(*ENDS) == room.measure(*ENDS)
+
+
+@pytest.mark.parametrize(
+    ("errors", "contradict"),
+    [((0.3, 0.3), True), ((0.36, 0.36), False), ((0.1, 0.48), True), ((0.1, 0.52), False)],
+)
+def test_two_sizes_contradict_beyond_twice_the_error_of_their_difference(
+    errors: tuple[float, float], contradict: bool
+) -> None:
+    """The logarithms differ by 1, and the fit has no error; the larger one is named first."""
+    for order in (1, -1):
+        found = _find_contradiction(
+            np.array([0.0, 1.0])[::order],
+            np.array(errors)[::order],
+            np.ones((2, 1)),
+            np.zeros((1, 1)),
+        )
+        assert (found is not None) == contradict == (2 * math.hypot(*errors) < 1)
+        if found is not None:
+            assert (found.first, found.second) == ((1, 0) if order == 1 else (0, 1))
+            assert found.relative_difference == pytest.approx(math.e - 1)

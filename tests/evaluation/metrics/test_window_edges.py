@@ -50,6 +50,18 @@ def test_f1_is_the_published_one(radius: int, seed: int) -> None:
     assert found == pytest.approx(published(one, radius), abs=1e-12)
 
 
+@pytest.mark.parametrize("radius", [1, 2, 3])
+def test_a_map_as_large_as_one_window_has_edges_and_a_smaller_one_has_none(radius: int) -> None:
+    side = 2 * radius + 1
+    true = np.full((side, side), 3.0)
+    true[radius, radius] = 2.0
+    known = np.ones_like(true, bool)
+    metric = WINDOW_METRICS[f"edge_f1_r{radius}"]
+    assert value(metric, DepthPair(predicted=true, true=true, valid=known)) == pytest.approx(1)
+    smaller = true[1:], known[1:]
+    assert value(metric, DepthPair(predicted=smaller[0], true=smaller[0], valid=smaller[1])) == 0
+
+
 def test_a_scale_changes_no_edge_and_perfect_depth_has_them_all() -> None:
     one = pair(holes=0.0)
     for metric in WINDOW_METRICS.values():

@@ -14,7 +14,7 @@ from rilievo.cli import main
 from rilievo.errors import RilievoError
 from rilievo.io.files.atomic import random_part_path, sweep_parts
 from rilievo.predicting.options import BatchOptions, PredictOptions
-from rilievo.predicting.predict_across import predict_across
+from rilievo.predicting.predict_across import TaskTally, predict_across
 from rilievo.predicting.run import predict_files
 from rilievo.predicting.summary import RunSummary
 from rilievo.predicting.work_processes import Report
@@ -150,3 +150,11 @@ def test_parts_of_another_machine_are_left_alone_until_they_are_a_day_old(tmp_pa
     old = time.time() - 90_000
     os.utime(elsewhere, (old, old))
     assert sweep_parts(tmp_path) == [elsewhere]
+
+
+def test_a_failure_of_a_task_has_the_name_of_its_input() -> None:
+    tally = TaskTally(translate_message=lambda message: message.replace("/tmp/part", "s3://photos"))
+    tally.failed("/tmp/part/a.png: is text: no image")
+    [failure] = tally.failures
+    assert failure.name == "s3://photos/a.png"
+    assert failure.reason == "s3://photos/a.png: is text: no image"
