@@ -270,6 +270,13 @@ def test_a_heic_without_its_package_names_the_extra(monkeypatch: pytest.MonkeyPa
     assert "pip install 'rilievo[formats]'" in refusal(data)
 
 
+def test_a_picture_without_pixels_is_said_to_have_none() -> None:
+    data = bytearray(encode(rgb(), "PNG"))
+    data[16:24] = bytes(8)  # width and height
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    assert "its pixels are of an unknown kind, or it has none" in refusal(bytes(data))
+
+
 def test_a_closed_pillow_image_is_refused() -> None:
     with Image.open(FOLDER / "coffee.png") as image:
         pass

@@ -196,6 +196,8 @@ def pillow_errors_as_input_errors(
         ) from error
     except PILLOW_ERRORS as error:
         message = reason(error)
+        if message == "not identified by this driver":  # what Pillow says of a picture of 0 x 0
+            message = "its pixels are of an unknown kind, or it has none"
         is_truncated = "trunc" in message.lower()
         fault = (
             "is truncated" if is_truncated else f"is damaged or of an unsupported kind ({message})"
