@@ -8,6 +8,8 @@ import { cloudOf, CUT, normalsOn, sampleLattice, surfaceStep } from "./surface.j
 const BYTES_PER_POINT = 27;
 const NORMAL_OFFSET = 12;
 const COLOUR_OFFSET = 24;
+// Characters of the JSON in a line; readers built on RPly fail above 1,023 characters a line.
+const MAX_COMMENT_PIECE = 200;
 
 /**
  * Write points with normals and colours as a binary PLY, in the camera frame. Throws an Error if no point is left.
@@ -39,13 +41,27 @@ function headerOf(prediction, facts, count) {
     "format binary_little_endian 1.0",
     `comment unit: ${facts.unit} (${meaningOf(prediction)})`,
     `comment axes: ${OUR_AXES}`,
-    `comment rilievo: ${JSON.stringify(about(prediction, facts))}`,
+    ...jsonPieces(about(prediction, facts)).map((piece) => `comment rilievo: ${piece}`),
     `element vertex ${count}`,
     ...["x", "y", "z", "nx", "ny", "nz"].map((name) => `property float ${name}`),
     ...["red", "green", "blue"].map((name) => `property uchar ${name}`),
     "end_header",
     "",
   ].join("\n");
+}
+
+// A JSON in ASCII, cut into pieces that neither begin nor end with a space, which readers strip.
+function jsonPieces(value) {
+  const escaped = (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  let text = JSON.stringify(value).replace(/[^ -~]/g, escaped);
+  const pieces = [];
+  while (text.length > MAX_COMMENT_PIECE) {
+    let end = MAX_COMMENT_PIECE;
+    while (end > 1 && text.slice(end - 1, end + 1).includes(" ")) end--;
+    pieces.push(text.slice(0, end));
+    text = text.slice(end);
+  }
+  return [...pieces, text];
 }
 
 function packPoints(cloud, points, normals, photo) {

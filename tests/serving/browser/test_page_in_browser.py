@@ -115,8 +115,10 @@ def check_depth(depth: np.ndarray, expected: np.ndarray) -> None:
 def test_points_and_mesh_are_those_of_python(
     visitor: Visitor, photographs: Path, tmp_path: Path, backing: float
 ) -> None:
-    visitor.give(photographs / "person.png")
-    expected = by_python(photographs / "person.png")
+    photograph = tmp_path / "persön.png"
+    photograph.write_bytes((photographs / "person.png").read_bytes())
+    visitor.give(photograph)
+    expected = by_python(photograph)
     depth, K, cut = expected.depth, expected.camera, SaveOptions().cut
     assert K is not None
     assert expected.photo is not None
@@ -128,7 +130,12 @@ def test_points_and_mesh_are_those_of_python(
         normals=expected.normals,
         cut=cut,
     )
-    rows = read_ply(visitor.save("ply", tmp_path))["vertex"]
+    written = read_ply(visitor.save("ply", tmp_path))
+    pieces = [each.removeprefix("rilievo: ") for each in written.comments[2:]]
+    assert len(pieces) > 1
+    assert max(map(len, pieces)) <= 200
+    assert json.loads("".join(pieces))["source"]["file"] == photograph.name
+    rows = written["vertex"]
     assert len(rows) == pytest.approx(len(cloud.points), rel=1e-3)
     if len(rows) == len(cloud.points):
         np.testing.assert_allclose(rows["z"], cloud.points[:, 2], rtol=1e-3)
