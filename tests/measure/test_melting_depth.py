@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 import rilievo
 from rilievo.measure import Measurement, RegionMeasurement
+from rilievo.measure.separation import _without_specks_apart
 from support.grids import mostly_slow
 from support.traced_objects import Cuboid, Cylinder, TracedScene, View, trace_scene
 
@@ -108,3 +109,23 @@ def test_a_parcel_has_the_same_width_in_three_frames_of_a_sensor(
     assert contains(found.width, 0.402), found
     assert found.width.value == pytest.approx(0.402, rel=0.05)
     assert found.height.value == pytest.approx(0.316, rel=0.05)
+
+
+@pytest.mark.parametrize("grown", [-1, 0, 1, 3])
+def test_a_speck_of_wall_beside_a_parcel_does_not_widen_it(data_folder: Path, grown: int) -> None:
+    """The camera is turned, so that the box shows more of the wall, which melts into the parcel."""
+    box = (106 - grown, 74 - grown, 405 + grown, 380 + grown)
+    found = parcel(data_folder / "realsense_10", "000000", box)
+    assert contains(found.width, 0.42), found
+    assert found.height.value == pytest.approx(0.316, rel=0.05)
+
+
+def test_specks_apart_from_an_object_are_removed_and_parts_and_slivers_stay() -> None:
+    mask = np.zeros((60, 80), bool)
+    mask[10:50, 10:50] = True  # the object
+    mask[20:40, 50] = True  # a sliver beside it
+    mask[20:24, 60:64] = True  # a part of it
+    without = mask.copy()
+    mask[40:42, 70:72] = True  # a speck
+    np.testing.assert_array_equal(_without_specks_apart(mask), without)
+    assert not _without_specks_apart(np.zeros((4, 5), bool)).any()

@@ -126,13 +126,29 @@ def separate_object(window: RegionWindow, floor: Plane | None) -> Separation:
     else:
         object_mask, part_count = _object_in_mask(components)
     adjoining = _find_adjoining_surfaces(window, object_mask, removed_planes)
+    removed = adjoining.outside | adjoining.doubtful
+    if removed.any():
+        object_mask = _without_specks_apart(object_mask & ~removed)
     return Separation(
-        object_mask=object_mask & ~adjoining.outside & ~adjoining.doubtful,
+        object_mask=object_mask,
         planes=removed_planes,
         part_count=part_count,
         is_soft=False,
         doubtful_mask=adjoining.doubtful if adjoining.doubtful.any() else None,
     )
+
+
+def _without_specks_apart(object_mask: Mask) -> Mask:
+    """Remove specks that lie apart from an object since what it touches was removed.
+
+    They are the last pixels of the background, and may be far outside of the object.
+    """
+    labels = _component_labels(
+        object_mask, _find_neighbour_pairs(np.zeros(object_mask.shape), object_mask)
+    )
+    sizes = np.bincount(labels[object_mask.reshape(-1)], minlength=labels.size)
+    is_large = sizes >= _MIN_COMPONENT_FRACTION * sizes.max()
+    return object_mask & is_large[labels].reshape(object_mask.shape)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -463,7 +463,30 @@ function withoutAdjoining(window, own, planes) {
       }
     }
   }
-  return { own: own.map((each, at) => (each && !outside[at] && !doubtful[at] ? 1 : 0)), doubtful };
+  const left = own.map((each, at) => (each && !outside[at] && !doubtful[at] ? 1 : 0));
+  const isSame = left.every((each, at) => each === own[at]);
+  return { own: isSame ? own : withoutSpecksApart(left, window), doubtful };
+}
+
+// Without specks that lie apart since what the object touches was removed: the last pixels of the background.
+function withoutSpecksApart(own, window) {
+  const besides = besidesOf(window), parts = [], isSeen = new Uint8Array(own.length);
+  for (let start = 0; start < own.length; start++) {
+    if (!own[start] || isSeen[start]) continue;
+    const part = [start];
+    isSeen[start] = 1;
+    for (let next = 0; next < part.length; next++) {
+      for (const beside of besides(part[next])) {
+        if (beside < 0 || !own[beside] || isSeen[beside]) continue;
+        isSeen[beside] = 1;
+        part.push(beside);
+      }
+    }
+    parts.push(part);
+  }
+  const most = parts.reduce((size, part) => Math.max(size, part.length), 0), kept = new Uint8Array(own.length);
+  for (const part of parts) if (part.length >= LEAST_PART * most) for (const at of part) kept[at] = 1;
+  return kept;
 }
 
 // The object's pixels, and the planes around it.
