@@ -30,7 +30,7 @@ _STORED = (
     "plate",
 )
 MORE = ("houseboat", "lane", "tent", "grey-cat")
-"""Others in the folder, of which README's pictures are made."""
+"""Others in the folder, of which pictures of README and the guides are made."""
 MOTORCYCLE_K = np.array([[994.978, 0, 311.193], [0, 994.978, 254.877], [0, 0, 1]])
 _BASELINE, _OFFSET = 0.193001, 31.086
 """Baseline [m] and offset of the disparities [px], by scikit-image's documentation."""

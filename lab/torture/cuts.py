@@ -1,4 +1,4 @@
-"""The fourth part: the power fails at a random moment, and what was not synced is damaged.
+"""The part of power cuts: the power fails at a random moment, and what was not synced is damaged.
 
 ``honest`` damages what a file system may damage (see ``lab.torture.power``); the same work started
 again must then end well and leave the bytes of an undisturbed run. If it had ended before the cut,

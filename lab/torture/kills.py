@@ -1,4 +1,4 @@
-"""The second part: work killed with SIGKILL at random moments, looked at, and resumed.
+"""The part of kills: work killed with SIGKILL at random moments, looked at, and resumed.
 
 A run is killed again and again until it gets to its end between two kills; then another begins.
 After every kill whatever has its final name must be whole and right, and what was there before

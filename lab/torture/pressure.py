@@ -1,4 +1,4 @@
-"""The third part: machines that starve the work, and people who start it twice.
+"""The part of pressure: machines that starve the work, and people who start it twice.
 
 The disk is a tmpfs of a few kilobytes where one may be mounted, else a limit on the size of files;
 a folder without permission is one that root too may not write, once it has laid down its powers;

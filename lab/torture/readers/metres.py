@@ -1,4 +1,4 @@
-"""Facts in metres: tables of points and lengths, sparse depth."""
+"""Good files of facts for measuring, which are broken: known sizes, sparse depth, boxes, poses."""
 
 from collections.abc import Callable
 from pathlib import Path
