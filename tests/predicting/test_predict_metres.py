@@ -5,10 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from rilievo import KnownPoint, predict, read_prediction, save
+from rilievo.errors import CalibrationError
+from rilievo.measure import expected_errors
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
+from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.run import predict_files
 from rilievo.records.depth_map import DepthKind
 from rilievo.records.sample import Photo
 
@@ -64,3 +69,20 @@ def test_what_deserves_a_look_is_a_warning() -> None:
         )
     assert prediction.calibration is not None
     assert prediction.calibration.warning == str(caught[0].message)
+
+
+def test_metres_that_are_refused_have_no_note_that_says_how_certain_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(calibration: object) -> None:
+        raise CalibrationError("too uncertain")
+
+    photo = tmp_path / "a.png"
+    Image.fromarray(PIXELS).save(photo)
+    options = {"model": "rilievo/small", "output": tmp_path / "out", "known": ["3,4,2"]}
+    first = predict_files([photo], PredictOptions(**options), show=False)
+    assert any("known" in note for note in first.notes)
+    monkeypatch.setattr(expected_errors, "require_certain_height", refuse)
+    refused = predict_files([photo], PredictOptions(**options, overwrite=True), show=False)
+    assert refused.failed == 1
+    assert not any("known" in note for note in refused.notes)

@@ -268,17 +268,11 @@ class ResultWriter:
         report_note = self._note_reporter(job)
         options = self.options_of(job)
         prediction = finish_photo(self.model, inference, photo, options, warn=report_note)
-        for note in prediction.notes:
-            report_note(note)
         options_by_output = self._possible_outputs(prediction, self.options_by_output(job))
         outputs = [*options_by_output]
         if Need.NORMALS not in output_parts(outputs):
             prediction = prediction.but(normals=None)
-        if prediction.has("depth_or_none"):
-            self._note_missing_metres(metre_notes(prediction.depth.kind, outputs))
-        for note in saving_notes(prediction, job.target.name, outputs):
-            report_note(note)
-        return write_part_files(
+        part_files = write_part_files(
             prediction,
             job.target,
             outputs,
@@ -287,6 +281,16 @@ class ResultWriter:
             thoroughness=self.thoroughness,
             options_by_output=options_by_output,
         )
+
+        # Notes on results that cannot be written, such as how certain their metres are, would
+        # contradict the error.
+        for note in prediction.notes:
+            report_note(note)
+        if prediction.has("depth_or_none"):
+            self._note_missing_metres(metre_notes(prediction.depth.kind, outputs))
+        for note in saving_notes(prediction, job.target.name, outputs):
+            report_note(note)
+        return part_files
 
     def _note_reporter(self, job: Job) -> Callable[[str], None]:
         """Return a function that reports a note on a photograph, unless it was reported before."""
