@@ -153,8 +153,8 @@ def test_parts_of_another_machine_are_left_alone_until_they_are_a_day_old(tmp_pa
 
 
 def test_a_failure_of_a_task_has_the_name_of_its_input() -> None:
-    tally = TaskTally(translate_message=lambda message: message.replace("/tmp/part", "s3://photos"))
-    tally.failed("/tmp/part/a.png: is text: no image")
+    tally = TaskTally(translate_message=lambda message: message.replace("copies", "s3://photos"))
+    tally.failed("copies/a.png: is text: no image")
     [failure] = tally.failures
     assert failure.name == "s3://photos/a.png"
     assert failure.reason == "s3://photos/a.png: is text: no image"

@@ -29,7 +29,7 @@ _COLUMNS_WITHOUT_CURVES = frozenset(
     {_STEP, "epoch", "images", "seconds", "set", "frames", "progress"}
 )
 _MAX_CURVE_POINTS = 600
-_MAX_PICTURES = 6  # of the held-out frame, over the whole run
+_MAX_PICTURES = 6  # of the held-out frame, spread over the run; that of the kept step is added
 _ROWS_PER_PICTURE = 5  # frame, depth, two warped sources and mask, of equal height
 _MAX_NAME_LENGTH = 60  # charts take time to draw longer names
 
@@ -179,8 +179,7 @@ def _frame_entries(folder: Path, *, kept_step: object) -> list[ImageEntry]:
     """
     paths = _picture_paths_by_step(folder)
     panels: list[Panel] = []
-    kept_steps = {step for step in paths if step == kept_step}
-    for step in sorted(kept_steps.union(_spread_steps(sorted(paths)))):
+    for step in _shown_steps(sorted(paths), kept_step):
         picture = _read_picture(paths[step])
         if picture is None:
             continue
@@ -189,19 +188,22 @@ def _frame_entries(folder: Path, *, kept_step: object) -> list[ImageEntry]:
             frame = np.ascontiguousarray(picture[:row_height])
             panels.append(photo_panel(frame))
         depth = np.ascontiguousarray(picture[row_height : 2 * row_height])
-        kept = ", whose weights are kept" if step == kept_step else ""
-        panels.append(photo_panel(depth, f"Depth at step {step:,}{kept}"))
+        caption = f"Depth at step {step:,}"
+        if step == kept_step:
+            caption += ", whose weights are kept"
+        panels.append(photo_panel(depth, caption))
     if not panels:
         return []
     name = "A held-out frame" if len(panels) > 2 else "A frame"
     return [ImageEntry(name=name, label="", value="", numbers=(), panels=tuple(panels))]
 
 
-def _spread_steps(steps: Sequence[int]) -> list[int]:
-    """Choose at most ``_MAX_PICTURES`` of the steps, evenly from the first to the last one."""
+def _shown_steps(steps: Sequence[int], kept_step: object) -> list[int]:
+    """Choose ``_MAX_PICTURES`` steps evenly from first to last, and the kept one if it is there."""
     count = min(_MAX_PICTURES, len(steps))
     indices = np.linspace(0, len(steps) - 1, count).round().astype(int)
-    return [steps[index] for index in indices]
+    spread = {steps[index] for index in indices}
+    return [step for step in steps if step in spread or step == kept_step]
 
 
 def _read_picture(path: Path) -> Pixels | None:
