@@ -48,16 +48,18 @@ class _Recorder:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Record while a test and its fixtures run, in all threads that they start."""
-        codes = self._codes.setdefault(item.location[0], set())
-        beginning = f"{self._source}/rilievo/"
+        """Record the functions that a test and its fixtures call, in this and in new threads."""
+        test_file = item.location[0]
+        called = self._codes.setdefault(test_file, set())
+        package = f"{self._source}/rilievo/"
 
-        def note(frame: FrameType, event: str, argument: object) -> None:
-            if frame.f_code.co_filename.startswith(beginning):
-                codes.add(frame.f_code)
+        def record_call(frame: FrameType, event: str, argument: object) -> None:
+            """Record a called function; Python passes the frame of each call to its tracer."""
+            if frame.f_code.co_filename.startswith(package):
+                called.add(frame.f_code)
 
-        sys.settrace(note)
-        threading.settrace(note)
+        sys.settrace(record_call)
+        threading.settrace(record_call)
         try:
             return (yield)
         finally:

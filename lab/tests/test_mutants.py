@@ -112,38 +112,52 @@ def test_files_that_reach_the_function_are_tried_those_of_its_words_and_few_othe
     assert files_for(function, reached, "tests/io/test_none.py") == ["tests/io/test_none.py"]
 
 
-def test_what_each_file_of_tests_reaches_is_recorded(tmp_path: Path) -> None:
-    package, tests = tmp_path / "src" / "rilievo", tmp_path / "tests"
-    package.mkdir(parents=True)
-    tests.mkdir()
-    (package / "__init__.py").write_text("def top(): pass\n")
-    (package / "it.py").write_text(
-        "class Of:\n"
-        "    def share(self):\n"
-        "        return [each for each in (1, 2)]\n"
-        "def used(): return Of().share()\n"
-        "def unused(): pass\n"
-    )
-    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = slow\n")
-    (tmp_path / "lab").symlink_to(ROOT / "lab")
-    (tests / "test_a.py").write_text(
-        "from threading import Thread\n"
-        "from rilievo.it import used\n"
-        "def test_it():\n"
-        "    thread = Thread(target=used)\n"
-        "    thread.start()\n"
-        "    thread.join()\n"
-    )
-    (tests / "test_b.py").write_text(
-        "import pytest, rilievo\n"
-        "from rilievo.it import unused\n"
-        "def test_it(): rilievo.top()\n"
-        "@pytest.mark.slow\n"
-        "def test_slow(): unused()\n"
-    )
+REACHED_TREE = {
+    "pytest.ini": "[pytest]\nmarkers = slow\n",
+    "src/rilievo/__init__.py": "def top(): pass\n",
+    "src/rilievo/shares.py": """
+class Cake:
+    def share(self):
+        return 2
+
+def eaten():
+    return Cake().share()
+
+def uneaten(): pass
+""",
+    "tests/test_thread.py": """
+from threading import Thread
+from rilievo.shares import eaten
+
+def test_in_a_thread():
+    thread = Thread(target=eaten)
+    thread.start()
+    thread.join()
+""",
+    "tests/test_quick.py": """
+import pytest
+import rilievo
+from rilievo.shares import uneaten
+
+def test_quick():
+    rilievo.top()
+
+@pytest.mark.slow
+def test_slow():
+    uneaten()
+""",
+}
+
+
+def test_the_functions_that_each_file_of_quick_tests_calls_are_recorded(tmp_path: Path) -> None:
+    for name, text in REACHED_TREE.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (tmp_path / "lab").symlink_to(ROOT / "lab")  # the plugin that records
     assert trace(tmp_path, tmp_path / "record") == {
-        "tests/test_a.py": {"rilievo.it.used", "rilievo.it.Of.share"},
-        "tests/test_b.py": {"rilievo.top"},
+        "tests/test_thread.py": {"rilievo.shares.eaten", "rilievo.shares.Cake.share"},
+        "tests/test_quick.py": {"rilievo.top"},
     }
 
 
